@@ -1,0 +1,54 @@
+# make run     the notebook, executed on the data set it makes itself
+# make test    all tests, the notebook among them
+# make clean   remove what these two wrote (out/ and caches); data, weights and .venv stay
+#
+# Variables:
+#   PYTHON=python3.12          the interpreter that makes .venv (3.11 or newer)
+#   TORCH_INDEX=URL            take torch and torchvision from this index, e.g. PyTorch's own without CUDA
+#   PORTRAIT_PRESET=paper      the preset of `make run` (quick unless told)
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PORTRAIT_PRESET ?= quick
+
+NOTEBOOK := Data_Mining_project.ipynb
+INSTALLED := .venv/.installed
+PIP := .venv/bin/python -m pip --disable-pip-version-check
+
+# albumentations would look for a newer version of itself at every import
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: run test clean .venv
+
+run: $(INSTALLED)
+	@mkdir -p out
+	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET): minutes, and nothing to see until it is done ..."
+	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m nbconvert --to notebook --execute \
+	    --ExecutePreprocessor.timeout=-1 --output-dir out $(NOTEBOOK)
+	@echo "Done: the executed notebook is out/$(NOTEBOOK), the cutouts are in out/cutouts/"
+
+test: $(INSTALLED)
+	PORTRAIT_PRESET=smoke .venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+	    tests $(NOTEBOOK)
+
+clean:
+	rm -rf out .pytest_cache
+	find . \( -path ./.git -o -path ./.venv -o -path ./data \) -prune -o \
+	    -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+.venv: $(INSTALLED)
+
+# The stamp is newer than pyproject.toml once everything in there is installed.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." \
+	        "Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv make" >&2; \
+	    exit 1; }
+	@echo "Installing into .venv: about 6 GB with CUDA, most of which TORCH_INDEX=... spares. This takes minutes ..."
+	@$(PYTHON) -m venv .venv
+	@$(if $(TORCH_INDEX),$(PIP) install -q --index-url $(TORCH_INDEX) torch torchvision)
+	@$(PIP) install -q -e '.[test]'
+	@touch $@
+	@echo "Installed."

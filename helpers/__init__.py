@@ -1,0 +1,1 @@
+"""Mechanisms behind `Data_Mining_project.ipynb`: each module is one idea, importable on its own."""

@@ -1,0 +1,135 @@
+"""Checkpoint files: written atomically, read without running code, kept by epoch, best and latest."""
+
+import os
+import pickle
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
+
+
+def write_checkpoint(path, state):
+    """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path):
+    """The dict in a checkpoint or weight file, on the CPU. Never runs code from the file.
+
+    Raises FileNotFoundError for a missing file, ValueError naming one that is damaged or holds anything but tensors and
+    plain values.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path}: not a readable checkpoint ({reason}); delete it or replace it by a whole copy"
+        ) from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: holds a {type(state).__name__}, expected a dict of tensors")
+    return state
+
+
+def read_weights(path):
+    """The model's state dict under the original U²-Net code's key names, from any of the files people have.
+
+    A plain state dict (u2net.pth), a checkpoint of this project, or the published final_model_ckpt.pth. Errors as in
+    `read_checkpoint`.
+    """
+    state = read_checkpoint(path)
+    weights = state.get("model_state_dict", state)
+    if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise ValueError(f"{path}: holds no weights; expected a state dict, or one under the key model_state_dict")
+    return weights
+
+
+def keep_checkpoints(run, folder):
+    """Write what is due at the end of an epoch: the latest, the best so far by validation loss, every n-th, the final.
+
+    Returns the names of the files written.
+    """
+    losses = [loss for _, loss in run.history["val"]]
+    names = [LATEST]
+    if losses and losses[-1] == min(losses):
+        names.append(BEST)
+    if run.epoch % run.config.checkpoint_every == 0:
+        names.append(f"epoch_{run.epoch:03d}.pth")
+    if run.finished:
+        names.append(FINAL)
+    state = run.state_dict()
+    for name in reversed(names):  # the latest last: who finds it, finds the others
+        write_checkpoint(Path(folder) / name, state)
+    return names
+
+
+def resume(run, folder):
+    """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
+
+    The latest is the file of that name, never the last in alphabetical order. Raises ValueError naming what differs if
+    the checkpoint belongs to a run with another recipe.
+    """
+    path = Path(folder) / LATEST
+    if not path.exists():
+        return False
+    state = read_checkpoint(path)
+    differing = run.differences(state)
+    if differing:
+        raise ValueError(
+            f"{path}: from a run with another {', '.join(differing)}; give the new run a folder of its own, "
+            "or set the old files aside with helpers.checkpoints.set_aside"
+        )
+    run.load_state_dict(state)
+    return True
+
+
+def set_aside(folder):
+    """Move the checkpoints in `folder` into a subfolder named by the time; returns it, or None if there are none."""
+    checkpoints = sorted(Path(folder).glob("*.pth"))
+    if not checkpoints:
+        return None
+    aside = Path(folder) / time.strftime("replaced-%Y%m%d-%H%M%S")
+    aside.mkdir()
+    for path in checkpoints:
+        path.rename(aside / path.name)
+    return aside
+
+
+def rng_state():
+    """State of every random number generator that a loss or a layer might draw from, as tensors and plain values."""
+    version, internal, gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=False)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": [version, list(internal), gauss],
+        "numpy": {**numpy_state, "state": {"key": torch.from_numpy(numpy_state["state"]["key"].copy()),
+                                           "pos": int(numpy_state["state"]["pos"])}},
+    }  # fmt: skip
+
+
+def set_rng_state(state):
+    """Undo what happened to the generators since `rng_state()` returned `state`."""
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    key, pos = state["numpy"]["state"]["key"].numpy(), state["numpy"]["state"]["pos"]
+    np.random.set_state({**state["numpy"], "state": {"key": key, "pos": pos}})

@@ -1,0 +1,79 @@
+"""Cyclical learning: the one-cycle rate with its annihilation, and the range test that finds its peak.
+
+Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018;
+Smith, "Cyclical learning rates for training neural networks", WACV 2017 (range test, section 3.3).
+"""
+
+import copy
+import itertools
+
+import torch
+from tqdm import tqdm
+
+
+def one_cycle(optimizer, max_lr, total_steps):
+    """The report's schedule, to be stepped after every batch: PyTorch's one-cycle with its default shape.
+
+    From max_lr/25 up to max_lr over the first 30 % of `total_steps`, then down by a cosine to max_lr/250,000. Adam's
+    betas stay at .9 and .999, as the report states them, instead of being cycled along.
+    """
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=total_steps, cycle_momentum=False)
+
+
+def rates(schedule_of, total_steps, lr=1e-3):
+    """The learning rate of each of `total_steps` steps under `schedule_of(optimizer)`: a list of floats."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+    schedule, result = schedule_of(optimizer), []
+    for step in range(total_steps):
+        result.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step < total_steps - 1:
+            schedule.step()
+    return result
+
+
+def annihilation_start(lrs):
+    """Index of the first step after the peak whose rate lies below the first step's: there annihilation begins.
+
+    Raises ValueError if the rates never fall below where they began.
+    """
+    peak = max(range(len(lrs)), key=lrs.__getitem__)
+    for step in range(peak, len(lrs)):
+        if lrs[step] < lrs[0]:
+            return step
+    raise ValueError("these rates never fall below the first one: there is no annihilation phase")
+
+
+def range_test(model, batches, step, low=1e-6, high=1.0, count=100):
+    """Learning-rate range test: raise the rate from `low` to `high`, a constant factor a step, and record the loss.
+
+    Works on a copy of `model`, which stays as it is. `batches` is an iterable of batches, repeated as needed;
+    `step(model, optimizer, batch)` trains on one and returns its loss as a float. Stops early once the smoothed loss
+    is four times its minimum or not finite. Returns two lists of floats, rates and smoothed losses (exponential
+    average with factor .9, corrected for its start).
+    """
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=low)
+    lrs, losses, average = [], [], 0.0
+    for i, batch in enumerate(tqdm(itertools.islice(itertools.cycle(batches), count), total=count, desc="range test")):
+        lr = low * (high / low) ** (i / (count - 1))
+        optimizer.param_groups[0]["lr"] = lr
+        average = 0.9 * average + 0.1 * step(model, optimizer, batch)
+        smoothed = average / (1 - 0.9 ** (i + 1))
+        if not smoothed <= 4 * min(losses, default=float("inf")):
+            break
+        lrs.append(lr)
+        losses.append(smoothed)
+    return lrs, losses
+
+
+def steepest(lrs, losses):
+    """The rate at which the loss of a range test falls fastest, per factor of the rate: a first guess for max_lr.
+
+    The first tenth is left out: its average is still settling. Raises ValueError for fewer than 20 points.
+    """
+    if len(losses) < 20:
+        raise ValueError(f"a range test of {len(losses)} points is too short to read: 20 or more are needed")
+    skipped = len(losses) // 10
+    slopes = [after - before for before, after in itertools.pairwise(losses[skipped:])]
+    return lrs[skipped + min(range(len(slopes)), key=slopes.__getitem__)]

@@ -1,0 +1,228 @@
+"""U²-Net built from a table of its stages, and the original authors' weights in and out.
+
+Qin et al., "U²-Net: Going deeper with nested U-structure for salient object detection", Pattern Recognition 106 (2020).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalise(images):
+    """(B, 3, H, W) uint8 RGB → float input of the network: scaled to 0–1, minus ImageNet's mean, over its deviation.
+
+    Always divides by 255, never by the photo's own maximum: a dark photo stays dark, in training and inference alike.
+    """
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
+    return (images.float() / 255 - mean) / std
+
+
+class Stage(NamedTuple):
+    """One row of the network's table (figure 5 of the U²-Net paper).
+
+    `dilated` blocks ("RSU-4F") keep the resolution and widen the view by dilation instead of pooling.
+    """
+
+    name: str
+    height: int
+    mid: int
+    out: int
+    dilated: bool = False
+
+
+FULL = (
+    Stage("En_1", 7, 32, 64),
+    Stage("En_2", 6, 32, 128),
+    Stage("En_3", 5, 64, 256),
+    Stage("En_4", 4, 128, 512),
+    Stage("En_5", 4, 256, 512, dilated=True),
+    Stage("En_6", 4, 256, 512, dilated=True),
+    Stage("De_5", 4, 256, 512, dilated=True),
+    Stage("De_4", 4, 128, 256),
+    Stage("De_3", 5, 64, 128),
+    Stage("De_2", 6, 32, 64),
+    Stage("De_1", 7, 16, 64),
+)
+"""Six encoder stages and five decoder stages of the full network."""
+
+LITE = tuple(stage._replace(mid=16, out=64) for stage in FULL)
+"""The small network ("U²-Net-p"): the same stages, 16 channels inside and 64 out everywhere."""
+
+TABLES = {"u2net": FULL, "u2net_lite": LITE}
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that also trains on a single value per channel, where there is no variance to divide by.
+
+    A 32-pixel image is one pixel wide at the bottom; alone in its batch it is normalised by the running statistics.
+    """
+
+    def forward(self, x):
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
+class ConvBlock(nn.Module):
+    """3×3 convolution, batch norm, ReLU: (B, C, H, W) → (B, out, H, W)."""
+
+    def __init__(self, channels, out, dilation=1):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, 3, padding=dilation, dilation=dilation)
+        self.norm = BatchNorm(out)
+
+    def forward(self, x):
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+def pool(x):
+    """Halve height and width, rounding up, so that odd sizes lose no row."""
+    return F.max_pool2d(x, 2, stride=2, ceil_mode=True)
+
+
+def resize_like(x, target):
+    """Bilinear to the height and width of `target`."""
+    if x.shape[2:] == target.shape[2:]:
+        return x
+    return F.interpolate(x, size=target.shape[2:], mode="bilinear", align_corners=False)
+
+
+class RSU(nn.Module):
+    """Residual U-block (section 3.1 of the U²-Net paper): a small U-Net whose output is added to its input.
+
+    (B, channels, H, W) → (B, out, H, W). `height` counts the levels; the lowest is dilated instead of pooled.
+    With `dilated`, no level is pooled and the dilation doubles from level to level (RSU-4F).
+    """
+
+    def __init__(self, channels, height, mid, out, dilated=False):
+        super().__init__()
+        rates = [2**level for level in range(height)] if dilated else [1] * (height - 1) + [2]
+        self.dilated = dilated
+        self.entry = ConvBlock(channels, out)
+        self.down = nn.ModuleList(ConvBlock(mid if i else out, mid, rate) for i, rate in enumerate(rates))
+        self.up = nn.ModuleList(ConvBlock(2 * mid, mid if i else out, rate) for i, rate in enumerate(rates[:-1]))
+
+    def forward(self, x):
+        x = self.entry(x)
+        levels = []
+        for i, block in enumerate(self.down):
+            pooled = 0 < i < len(self.down) - 1 and not self.dilated
+            levels.append(block(pool(levels[-1]) if pooled else levels[-1] if levels else x))
+        inner = levels.pop()
+        for block, level in zip(reversed(self.up), reversed(levels), strict=True):
+            inner = block(torch.cat([resize_like(inner, level), level], dim=1))
+        return inner + x
+
+
+class U2Net(nn.Module):
+    """A U-Net of residual U-blocks, with a map from every decoder stage and from the deepest encoder stage.
+
+    Built from a table of 11 stages: 6 of the encoder, then 5 of the decoder. Any height and width from 32 pixels up.
+    """
+
+    def __init__(self, table):
+        super().__init__()
+        encoder, decoder = table[:6], table[6:]
+        widths = [3] + [stage.out for stage in encoder]
+        self.encoder = nn.ModuleList(RSU(width, *stage[1:]) for width, stage in zip(widths, encoder))
+        self.decoder = nn.ModuleList()
+        below = encoder[-1].out
+        for stage, level in zip(decoder, reversed(encoder[:-1])):
+            self.decoder.append(RSU(below + level.out, *stage[1:]))
+            below = stage.out
+        outs = [stage.out for stage in reversed(decoder)] + [encoder[-1].out]
+        self.sides = nn.ModuleList(nn.Conv2d(out, 1, 3, padding=1) for out in outs)
+        self.fuse = nn.Conv2d(len(outs), 1, 1)
+
+    @classmethod
+    def full(cls):
+        """The network of the report: 44.01 M parameters."""
+        return cls(FULL)
+
+    @classmethod
+    def lite(cls):
+        """The small network: 1.13 M parameters."""
+        return cls(LITE)
+
+    def forward(self, x):
+        """(B, 3, H, W) normalised images → `[fused, side1, …, side6]`, each (B, 1, H, W) float32 in [0, 1]."""
+        levels = []
+        for i, stage in enumerate(self.encoder):
+            levels.append(stage(pool(levels[-1]) if i else x))
+        maps = [levels.pop()]
+        for stage, level in zip(self.decoder, reversed(levels), strict=True):
+            maps.append(stage(torch.cat([resize_like(maps[-1], level), level], dim=1)))
+        sides = [resize_like(side(m), x) for side, m in zip(self.sides, reversed(maps), strict=True)]
+        fused = self.fuse(torch.cat(sides, dim=1))
+        # float32 before the sigmoid: bfloat16 has only three digits between 0.5 and 1
+        return [torch.sigmoid(logits.float()) for logits in (fused, *sides)]
+
+
+def build(network):
+    """A network by its name, with random weights; raises ValueError with the names of `TABLES` for another."""
+    if network not in TABLES:
+        raise ValueError(f"unknown network {network!r}: known are {', '.join(TABLES)}")
+    return U2Net(TABLES[network])
+
+
+def network_of(state_dict):
+    """Name of the network that an official state dict belongs to, told by the width of its first stage.
+
+    Raises ValueError for a state dict of anything else.
+    """
+    weight = state_dict.get("stage1.rebnconv1.conv_s1.weight")
+    for network, table in TABLES.items():
+        if weight is not None and weight.shape[0] == table[0].mid:
+            return network
+    raise ValueError("these are no U²-Net weights: stage1.rebnconv1.conv_s1.weight is missing or of another width")
+
+
+def _official_names(model):
+    """Our state dict's keys → those of the original code, e.g. `encoder.0.entry.conv.weight` →
+    `stage1.rebnconvin.conv_s1.weight`."""
+    blocks = {}
+    stages = [(f"encoder.{i}", f"stage{i + 1}", rsu) for i, rsu in enumerate(model.encoder)]
+    stages += [(f"decoder.{i}", f"stage{5 - i}d", rsu) for i, rsu in enumerate(model.decoder)]
+    for ours, theirs, rsu in stages:
+        blocks[f"{ours}.entry"] = f"{theirs}.rebnconvin"
+        blocks |= {f"{ours}.down.{i}": f"{theirs}.rebnconv{i + 1}" for i in range(len(rsu.down))}
+        blocks |= {f"{ours}.up.{i}": f"{theirs}.rebnconv{i + 1}d" for i in range(len(rsu.up))}
+    prefixes = {f"{ours}.conv": f"{theirs}.conv_s1" for ours, theirs in blocks.items()}
+    prefixes |= {f"{ours}.norm": f"{theirs}.bn_s1" for ours, theirs in blocks.items()}
+    prefixes |= {f"sides.{i}": f"side{i + 1}" for i in range(len(model.sides))} | {"fuse": "outconv"}
+    return {key: f"{prefixes[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}" for key in model.state_dict()}
+
+
+def to_official(model):
+    """State dict of `model` under the original code's key names."""
+    names = _official_names(model)
+    return {names[key]: tensor for key, tensor in model.state_dict().items()}
+
+
+def load_official(model, state_dict):
+    """Load a state dict with the original code's key names, exactly.
+
+    Accepts files with all of batch norm's `num_batches_tracked` counters (as u2net_human_seg.pth) or with none of them
+    (as u2net.pth). Raises ValueError naming every other key that is missing, unknown or of another shape; the model is
+    then unchanged.
+    """
+    names, own = _official_names(model), model.state_dict()
+    counters = {theirs for ours, theirs in names.items() if ours.endswith("num_batches_tracked")}
+    missing = set(names.values()) - set(state_dict)
+    if missing >= counters:
+        missing -= counters
+    problems = [f"missing: {key}" for key in sorted(missing)]
+    problems += [f"unknown: {key}" for key in sorted(set(state_dict) - set(names.values()))]
+    for ours, theirs in names.items():
+        if theirs in state_dict and state_dict[theirs].shape != own[ours].shape:
+            problems.append(f"{theirs}: {tuple(state_dict[theirs].shape)} instead of {tuple(own[ours].shape)}")
+    if problems:
+        shown = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
+        raise ValueError(f"these weights do not fit the network: {shown}")
+    model.load_state_dict({ours: state_dict.get(theirs, own[ours]) for ours, theirs in names.items()})

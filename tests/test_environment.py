@@ -1,0 +1,29 @@
+"""environment.yml and pyproject.toml must ask for the same packages."""
+
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+
+
+def test_conda_users_get_the_same_packages():
+    pip = [part["pip"] for part in CONDA["dependencies"] if isinstance(part, dict)]
+    assert len(pip) == 1
+    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    assert sorted(pip[0]) == sorted(wanted)
+
+
+def test_conda_brings_nothing_but_python_and_pip():
+    outside_pip = [part for part in CONDA["dependencies"] if isinstance(part, str)]
+    assert outside_pip == [f"python{PROJECT['requires-python']}", "pip"]
+    assert CONDA["name"] == PROJECT["name"]
+
+
+def test_one_opencv_wheel():
+    names = [line for line in PROJECT["dependencies"] if line.startswith("opencv")]
+    assert len(names) == 1
+    assert names[0].startswith("opencv-python-headless>=")
