@@ -13,6 +13,7 @@ PORTRAIT_PRESET ?= quick
 
 NOTEBOOK := Data_Mining_project.ipynb
 INSTALLED := .venv/.installed
+OUT := $(if $(PORTRAIT_WORK),$(PORTRAIT_WORK)/out,out)
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 
 # albumentations would look for a newer version of itself at every import
@@ -21,11 +22,9 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 .PHONY: run test clean .venv
 
 run: $(INSTALLED)
-	@mkdir -p out
-	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET): minutes, and nothing to see until it is done ..."
-	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m nbconvert --to notebook --execute \
-	    --ExecutePreprocessor.timeout=-1 --output-dir out $(NOTEBOOK)
-	@echo "Done: the executed notebook is out/$(NOTEBOOK), the cutouts are in out/cutouts/"
+	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET); its sections as they come:"
+	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m helpers.execute $(NOTEBOOK) $(OUT)
+	@echo "Done: the executed notebook is $(OUT)/$(NOTEBOOK), the cutouts are in $(OUT)/cutouts/"
 
 test: $(INSTALLED)
 	PORTRAIT_PRESET=smoke .venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
@@ -50,5 +49,7 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(if $(TORCH_INDEX),$(PIP) install -q --index-url $(TORCH_INDEX) torch torchvision)
 	@$(PIP) install -q -e '.[test]'
+	@echo "Compiling pymatting's kernels, once: about a minute ..."
+	@.venv/bin/python -c 'import pymatting.foreground.estimate_foreground_ml'
 	@touch $@
 	@echo "Installed."

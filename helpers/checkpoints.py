@@ -53,7 +53,11 @@ def read_weights(path):
     A plain state dict (u2net.pth), a checkpoint of this project, or the published final_model_ckpt.pth. Errors as in
     `read_checkpoint`.
     """
-    state = read_checkpoint(path)
+    return weights_of(read_checkpoint(path), path)
+
+
+def weights_of(state, path):
+    """The state dict in a `state` that was read from `path`; raises ValueError naming the path if there is none."""
     weights = state.get("model_state_dict", state)
     if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ValueError(f"{path}: holds no weights; expected a state dict, or one under the key model_state_dict")

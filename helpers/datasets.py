@@ -27,6 +27,11 @@ class Pair(NamedTuple):
     is_matte: bool = False
 
 
+def splits_in(folder, truth="annotations"):
+    """The splits (of `SPLITS`) that a folder has images and truths for; v1, v2 and made sets have all three."""
+    return [split for split in SPLITS if all(_existing(folder, kind, split) for kind in ("images", truth))]
+
+
 def find_pairs(folder, split, truth="annotations"):
     """Pairs of a split of an EasyPortrait folder, matched by file name and sorted by it.
 
@@ -35,7 +40,7 @@ def find_pairs(folder, split, truth="annotations"):
     Images without a truth are left out with one warning that counts them and names the first ones.
     Raises FileNotFoundError naming the folder that is missing or holds no pair.
     """
-    images, truths = _split_folder(folder, "images", split), _split_folder(folder, truth, split)
+    images, truths = (_split_folder(folder, kind, split) for kind in ("images", truth))
     masks = {path.stem: path for path in sorted(truths.iterdir()) if path.suffix.lower() == ".png"}
     photos = sorted(path for path in images.iterdir() if path.suffix.lower() in EXTENSIONS)
     pairs = [Pair(photo, masks[photo.stem], truth == "mattes") for photo in photos if photo.stem in masks]
@@ -48,16 +53,21 @@ def find_pairs(folder, split, truth="annotations"):
     return pairs
 
 
+def _existing(folder, kind, split):
+    """`folder/kind/split` or `folder/split/kind`, whichever is there; None if neither is."""
+    candidates = (Path(folder) / kind / split, Path(folder) / split / kind)
+    return next((path for path in candidates if path.is_dir()), None)
+
+
 def _split_folder(folder, kind, split):
-    """`folder/kind/split` or `folder/split/kind`, whichever is there."""
-    candidates = [Path(folder) / kind / split, Path(folder) / split / kind]
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    raise FileNotFoundError(
-        f"{candidates[0]}: no such folder. Expected EasyPortrait's layout: images/{{train,val,test}}/*.jpg with "
-        f"annotations/{{train,val,test}}/*.png; unpack its zips into {folder} or correct PORTRAIT_DATA"
-    )
+    path = _existing(folder, kind, split)
+    if path is None:
+        raise FileNotFoundError(
+            f"{Path(folder) / kind / split}: no such folder. Expected EasyPortrait's layout, "
+            "images/{train,val,test}/*.jpg with annotations/{train,val,test}/*.png; "
+            f"unpack its zips into {folder}, or correct the path"
+        )
+    return path
 
 
 def read_alpha(pair):
@@ -90,12 +100,10 @@ def user_ids(folder, pairs):
     for place in ("", "annotations", "meta"):
         path = Path(folder) / place / "meta.csv"
         if path.is_file():
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file, delimiter="\t" if "\t" in file.readline() else ",")
-                file.seek(0)
-                for row in rows:
-                    name = row.get("image_name") or row.get("attachment_id") or ""
-                    users[os.path.splitext(name)[0]] = row.get("user_id") or name
+            header, *lines = path.read_text(encoding="utf-8").splitlines()
+            for row in csv.DictReader([header, *lines], delimiter="\t" if "\t" in header else ","):
+                name = row.get("image_name") or row.get("attachment_id") or ""
+                users[os.path.splitext(name)[0]] = row.get("user_id") or name
             break
     return {users.get(pair.image.stem, pair.image.stem) for pair in pairs}
 

@@ -1,5 +1,7 @@
 """Reading pictures as they really are: turned by EXIF, grey, palette, 16-bit, CMYK, transparent, broken."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -51,3 +53,25 @@ def read_grey(path):
     if picture.mode not in ("L", "P"):
         raise ValueError(f"{path}: a mask must be one 8-bit channel, found mode {picture.mode}; save it as grey PNG")
     return np.array(picture)
+
+
+def picture_files(folder):
+    """The picture files in a folder, by their extension, sorted; whatever else lies there is passed over.
+
+    Raises FileNotFoundError if there is no such folder or no picture in it.
+    """
+    files = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in EXTENSIONS)
+    if not files:
+        raise FileNotFoundError(f"{folder}: no pictures there ({', '.join(EXTENSIONS)})")
+    return files
+
+
+def sample_portraits():
+    """Paths of two portraits in the public domain: Grace Hopper by matplotlib, Eileen Collins by scikit-image."""
+    import matplotlib
+    import skimage
+
+    return [
+        Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
+        Path(skimage.__file__).parent / "data" / "astronaut.png",
+    ]

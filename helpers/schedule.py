@@ -70,10 +70,10 @@ def range_test(model, batches, step, low=1e-6, high=1.0, count=100):
 def steepest(lrs, losses):
     """The rate at which the loss of a range test falls fastest, per factor of the rate: a first guess for max_lr.
 
-    The first tenth is left out: its average is still settling. Raises ValueError for fewer than 20 points.
+    Slopes are taken over a fifth of the curve, as single steps are noise. Raises ValueError for fewer than 20 points.
     """
     if len(losses) < 20:
         raise ValueError(f"a range test of {len(losses)} points is too short to read: 20 or more are needed")
-    skipped = len(losses) // 10
-    slopes = [after - before for before, after in itertools.pairwise(losses[skipped:])]
-    return lrs[skipped + min(range(len(slopes)), key=slopes.__getitem__)]
+    reach = len(losses) // 10
+    slopes = {i: losses[i + reach] - losses[i - reach] for i in range(reach, len(losses) - reach)}
+    return lrs[min(slopes, key=slopes.get)]

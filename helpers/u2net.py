@@ -94,10 +94,10 @@ def resize_like(x, target):
 
 
 class RSU(nn.Module):
-    """Residual U-block (section 3.1 of the U²-Net paper): a small U-Net whose output is added to its input.
+    """Residual U-block: a small U-Net whose output is added to its input (section 3.1 of the U²-Net paper).
 
-    (B, channels, H, W) → (B, out, H, W). `height` counts the levels; the lowest is dilated instead of pooled.
-    With `dilated`, no level is pooled and the dilation doubles from level to level (RSU-4F).
+    (B, channels, H, W) → (B, out, H, W). `height` counts the levels; the lowest is dilated instead of pooled, and
+    with `dilated` (RSU-4F) all are, with doubling rates.
     """
 
     def __init__(self, channels, height, mid, out, dilated=False):

@@ -1,0 +1,32 @@
+"""What a notebook needs to print: the source of an object, and what this machine is."""
+
+import inspect
+import platform
+
+import albumentations
+import cv2
+import torch
+from IPython.display import Markdown
+
+
+def show_source(thing):
+    """The source of a function or class as highlighted Markdown, with the file it stands in.
+
+    Shows the code that runs: what the notebook explains cannot differ from what it uses.
+    """
+    source = inspect.getsource(thing).rstrip()
+    return Markdown(f"*{thing.__module__.replace('.', '/')}.py*\n```python\n{source}\n```")
+
+
+def device_report(runtime):
+    """What computes here and with which versions, as plain text."""
+    if runtime.device.type == "cuda":
+        properties = torch.cuda.get_device_properties(runtime.device)
+        chip = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    else:
+        chip = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    versions = {"Python": platform.python_version(), "torch": torch.__version__,
+                "albumentations": albumentations.__version__, "OpenCV": cv2.__version__}  # fmt: skip
+    precision = "float32" if runtime.amp_dtype is None else f"mixed with {str(runtime.amp_dtype).removeprefix('torch.')}"
+    lines = [f"device          {runtime.device} ({chip})", f"precision       {precision}"]
+    return "\n".join(lines + [f"{name:<15} {version}" for name, version in versions.items()])

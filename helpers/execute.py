@@ -1,0 +1,45 @@
+"""Run the notebook from the command line, saying where it is: python -m helpers.execute NOTEBOOK OUT_DIR"""
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+
+def execute(notebook, out_dir):
+    """Execute a notebook in its own folder and write the executed copy into `out_dir`, also if a cell fails.
+
+    Prints each section's heading when it is reached. Raises CellExecutionError for the first cell that fails.
+    """
+    notebook, out = Path(notebook), Path(out_dir) / Path(notebook).name
+    book = nbformat.read(notebook, as_version=4)
+
+    def announce(cell, cell_index):
+        heading = cell.source.splitlines()[0] if cell.cell_type == "markdown" and cell.source else ""
+        if heading.startswith("## "):
+            print(heading.lstrip("# "), flush=True)
+
+    client = NotebookClient(
+        book, timeout=None, kernel_name="python3", on_cell_start=announce, coalesce_streams=True,
+        resources={"metadata": {"path": str(notebook.resolve().parent)}},
+    )  # fmt: skip
+    try:
+        client.execute()
+    finally:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+        nbformat.write(book, temporary)
+        os.replace(temporary, out)
+    return out
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m helpers.execute NOTEBOOK OUT_DIR")
+    try:
+        execute(*sys.argv[1:])
+    except CellExecutionError as error:
+        sys.exit(f"{error}\nA cell failed; the notebook as far as it came is in {sys.argv[2]}")

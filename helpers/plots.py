@@ -1,0 +1,170 @@
+"""Every figure of the notebook; each function draws one and returns it."""
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import ListedColormap
+from PIL import Image
+
+from helpers.datasets import CLASSES
+from helpers.schedule import annihilation_start
+
+CLASS_COLOURS = ListedColormap(
+    ["#202020", "#4c78a8", "#f2cfa5", "#8c510a", "#bf812d", "#35978f", "#80cdc1", "#d6604d", "#f7f7f7"]
+)
+
+
+def grid(rows, titles=(), side=1.5, **style):
+    """Pictures in rows and columns without axes; arrays (H, W) in [0, 1] are drawn grey, None leaves a gap.
+
+    `titles` stand over the first row, `side` is the height of a row in inches; `style` goes to `imshow`.
+    """
+    columns = max(len(row) for row in rows)
+    first = next(picture for picture in rows[0] if picture is not None)
+    width = side * np.shape(first)[1] / np.shape(first)[0]
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(width * columns, side * len(rows) + 0.3 * bool(titles)), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for row, row_axes in zip(rows, axes):
+        for picture, axis in zip(row, row_axes):
+            if picture is not None:
+                limits = {} if np.ndim(picture) == 3 else {"cmap": "gray", "vmin": 0, "vmax": 1}
+                axis.imshow(picture, **(limits | style))
+    for title, axis in zip(titles, axes[0]):
+        axis.set_title(title, fontsize=9)
+    figure.tight_layout(pad=0.5)
+    return figure
+
+
+def contact_sheet(images, columns=12, side=0.85):
+    """Many pictures (H, W, 3) of one size, close together; what doesn't fill the last row is left out."""
+    rows = [images[i : i + columns] for i in range(0, len(images) - columns + 1, columns)]
+    sheet = np.vstack([np.hstack(row) for row in rows])
+    figure = plt.figure(figsize=(columns * side, len(rows) * side))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.imshow(sheet)
+    axis.axis("off")
+    return figure
+
+
+def overlay(photo, alpha, colour=(0.1, 0.8, 0.3)):
+    """The photo (H, W, 3) uint8 with its alpha (H, W) in [0, 1] tinted over it, as (H, W, 3) in [0, 1]."""
+    tint = 0.5 * alpha[..., None]
+    return photo / 255 * (1 - tint) + np.array(colour) * tint
+
+
+def samples(triples):
+    """Photo, class ids, mask and overlay of some portraits; `triples` of photo uint8, ids uint8, alpha in [0, 1]."""
+    rows = [[photo, CLASS_COLOURS(ids)[..., :3], alpha, overlay(photo, alpha)] for photo, ids, alpha in triples]
+    return grid(rows, ("photo", "classes", "mask", "overlay"))
+
+
+def class_legend():
+    """The colours of the classes in `samples`."""
+    figure, axis = plt.subplots(figsize=(9, 0.5))
+    axis.imshow([range(len(CLASSES))], cmap=CLASS_COLOURS, aspect="auto")
+    for i, name in enumerate(CLASSES):
+        axis.text(i, 0, f"{i} {name}", ha="center", va="center", fontsize=6, color="white" if i in (0, 1, 3) else "black")
+    axis.axis("off")
+    figure.tight_layout(pad=0)
+    return figure
+
+
+def alpha_histogram(masks):
+    """How many pixels have which alpha: `masks` maps a name to an array of alphas in [0, 1]. Logarithmic."""
+    figure, axes = plt.subplots(1, len(masks), figsize=(4 * len(masks), 2.2), sharey=True)
+    for axis, (name, alphas) in zip(axes, masks.items()):
+        axis.hist(np.ravel(alphas), bins=51, range=(0, 1), log=True, color="#4c78a8")
+        axis.set(title=name, xlabel="alpha")
+    axes[0].set_ylabel("pixels")
+    figure.tight_layout()
+    return figure
+
+
+def learning_rates(curves):
+    """Learning rate by step; `curves` maps a name to rates. Marks the annihilation phase of the one-cycle curve."""
+    figure, axis = plt.subplots(figsize=(6, 2.6))
+    for name, lrs in curves.items():
+        axis.semilogy(lrs, label=name)
+    start = annihilation_start(curves["one-cycle"])
+    axis.axvspan(start, len(curves["one-cycle"]) - 1, color="#d6604d", alpha=0.2, label="annihilation")
+    axis.set(title="learning rate", xlabel="step", ylabel="rate")
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def range_test_curve(lrs, losses, suggestion):
+    """Loss against learning rate in the range test, and where it falls fastest."""
+    figure, axis = plt.subplots(figsize=(6, 2.6))
+    axis.semilogx(lrs, losses)
+    axis.axvline(suggestion, color="#d6604d", linestyle="--", label=f"steepest at {suggestion:.1e}")
+    axis.set(title="learning-rate range test", xlabel="learning rate", ylabel="smoothed loss")
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def lines(curves, title, xlabel, ylabel, points=None):
+    """Named curves over one axis; `curves` maps a name to `y` or to `(x, y)`."""
+    figure, axis = plt.subplots(figsize=(6, 2.6))
+    for name, curve in curves.items():
+        axis.plot(*(curve if isinstance(curve, tuple) else (curve,)), label=name, marker=points, markersize=3)
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def loss_curves(history, every):
+    """Training and validation loss by iteration: every value, and the mean over each `every` iterations."""
+    train, val = np.array(history["train"]), np.array(history["val"])
+    figure, axes = plt.subplots(1, 2, figsize=(10, 2.8), sharey=True)
+    axes[0].plot(np.arange(1, len(train) + 1), train, linewidth=0.6, label="training")
+    chunks = [train[i : i + every] for i in range(0, len(train), every)]
+    centres = [i * every + (len(chunk) + 1) / 2 for i, chunk in enumerate(chunks)]
+    axes[1].plot(centres, [chunk.mean() for chunk in chunks], marker=".", label="training")
+    for axis, title in zip(axes, ("every iteration", f"mean of each {every} iterations")):
+        axis.plot(val[:, 0], val[:, 1], marker="o", markersize=4, label="validation")
+        axis.set(title=title, xlabel="iteration")
+        axis.legend(fontsize=8)
+    axes[0].set_ylabel("loss")
+    figure.tight_layout()
+    return figure
+
+
+def checkerboard(height, width, square=None):
+    """The grey pattern (H, W, 3) uint8 that stands for transparency; 16 squares across unless told their side."""
+    square = square or max(width // 16, 1)
+    rows, columns = np.indices((height, width)) // square
+    return np.where((rows + columns) % 2, np.uint8(205), np.uint8(255))[..., None].repeat(3, axis=2)
+
+
+def on_checkerboard(cutout):
+    """An RGBA `PIL.Image` composited over the checkerboard, RGB."""
+    background = Image.fromarray(checkerboard(cutout.height, cutout.width)).convert("RGBA")
+    return Image.alpha_composite(background, cutout).convert("RGB")
+
+
+def thumbnail(picture, side=320):
+    """An array of the picture, at most `side` pixels long, to keep figures small."""
+    array = np.asarray(picture)
+    scale = side / max(array.shape[:2])
+    return array if scale >= 1 else cv2.resize(array, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def softest_window(alpha, side):
+    """Top left corner (y, x) of the side × side window of `alpha` (H, W) with the most values between 0 and 1."""
+    soft = ((alpha > 0.02) & (alpha < 0.98)).astype(np.float32)
+    sums = cv2.boxFilter(soft, -1, (side, side), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    sums = sums[: alpha.shape[0] - side + 1, : alpha.shape[1] - side + 1]
+    return tuple(int(i) for i in np.unravel_index(sums.argmax(), sums.shape))
+
+
+def sunset(height, width):
+    """A sky from blue to orange as a background to try, RGB `PIL.Image`."""
+    stops, colours = [0, 0.45, 0.75, 1], np.array([[38, 70, 120], [120, 130, 160], [250, 170, 100], [90, 60, 70]])
+    rows = np.stack([np.interp(np.linspace(0, 1, height), stops, channel) for channel in colours.T], axis=1)
+    return Image.fromarray(np.repeat(rows[:, None].astype(np.uint8), width, axis=1))

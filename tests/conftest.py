@@ -1,0 +1,88 @@
+"""What several tests share: a tiny portrait folder, runs on it, and the files beside the repository."""
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import u2net
+from helpers.config import load_config
+from helpers.devices import Runtime
+from helpers.training import prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+
+torch.set_num_threads(1)  # tiny networks get slower, not faster, on more
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder `shared` beside the repository, which holds real weights and real portraits."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared is not there")
+    return folder
+
+
+def draw_portrait(numbers):
+    """A head and shoulders from ellipses: photo (H, W, 3) and class ids (H, W), both uint8, 48 to 80 pixels a side."""
+    height, width = numbers.integers(48, 81, 2)
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    ids = np.zeros((height, width), np.uint8)
+    ids[(x / 0.8) ** 2 + ((y - 1) / 0.7) ** 2 < 1] = 1
+    ids[(x / 0.4) ** 2 + ((y + 0.2) / 0.55) ** 2 < 1] = 2
+    for name, across, down in (("eye", -0.15, -0.3), ("eye", 0.15, -0.3), ("lips", 0, 0.1)):
+        ids[((x - across) / 0.08) ** 2 + ((y - down) / 0.06) ** 2 < 1] = 7 if name == "lips" else 5
+    photo = numbers.integers(0, 256, (9, 3), np.uint8)[ids].astype(float) + numbers.normal(0, 8, (height, width, 3))
+    return photo.clip(0, 255).astype(np.uint8), ids
+
+
+@pytest.fixture(scope="session")
+def portraits(tmp_path_factory):
+    """A data set in EasyPortrait's layout with 12 training, 4 validation and 4 test pictures; not to be changed."""
+    folder, numbers = tmp_path_factory.mktemp("portraits"), np.random.default_rng(0)
+    rows = ["image_name,user_id,height,width,set,brightness"]
+    for split, count in (("train", 12), ("val", 4), ("test", 4)):
+        for kind in ("images", "annotations"):
+            (folder / kind / split).mkdir(parents=True)
+        for i in range(count):
+            photo, ids = draw_portrait(numbers)
+            Image.fromarray(photo).save(folder / "images" / split / f"{split}-{i}.jpg", quality=95)
+            Image.fromarray(ids).save(folder / "annotations" / split / f"{split}-{i}.png")
+            rows.append(f"{split}-{i}.jpg,{split}-user-{i // 2},{ids.shape[0]},{ids.shape[1]},{split},{photo.mean()}")
+    (folder / "meta.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def float32():
+    """The CPU without mixed precision."""
+    return Runtime(torch.device("cpu"), None, torch.contiguous_format)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """`u2net_lite` with three channels everywhere: the same stages, in a tenth of the time. Returns its table."""
+    table = tuple(stage._replace(mid=3, out=3) for stage in u2net.LITE)
+    monkeypatch.setitem(u2net.TABLES, "u2net_lite", table)
+    return table
+
+
+@pytest.fixture
+def make_run(tiny, portraits, float32):
+    """`make_run(epochs=2, …)` → a run of the tiny network on the tiny portraits, and its validation loader.
+
+    Four batches of three an epoch, and validation batches of three and one.
+    """
+    places = inspect.signature(prepare).parameters.keys() - {"config"}
+
+    def make(**options):
+        arguments = {"data": portraits, "runtime": float32} | {key: options.pop(key) for key in places & options.keys()}
+        settings = {"image_size": 32, "batch_size": 3, "epochs": 2, "log_every": 1} | options
+        return prepare(dataclasses.replace(load_config("smoke"), **settings), **arguments)
+
+    return make

@@ -1,0 +1,32 @@
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+
+from helpers.execute import execute
+
+
+def write_notebook(path, *sources):
+    new = nbformat.v4
+    cells = [new.new_markdown_cell("## 1 A section\nmore"), *(new.new_code_cell(source) for source in sources)]
+    nbformat.write(new.new_notebook(cells=cells), path)
+
+
+def test_the_executed_copy_lands_in_the_folder_and_sections_are_announced(tmp_path, capsys):
+    write_notebook(tmp_path / "lesson.ipynb", "print(6 * 7)")
+    out = execute(tmp_path / "lesson.ipynb", tmp_path / "out")
+    assert out == tmp_path / "out" / "lesson.ipynb"
+    assert nbformat.read(out, 4).cells[1].outputs[0].text == "42\n"
+    assert "outputs" not in (tmp_path / "lesson.ipynb").read_text() or nbformat.read(
+        tmp_path / "lesson.ipynb", 4
+    ).cells[1].outputs == []
+    assert capsys.readouterr().out == "1 A section\n"
+
+
+def test_a_failing_cell_is_raised_and_the_copy_shows_how_far_it_came(tmp_path):
+    write_notebook(tmp_path / "lesson.ipynb", "print('before')", "1 / 0", "print('after')")
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        execute(tmp_path / "lesson.ipynb", tmp_path / "out")
+    cells = nbformat.read(tmp_path / "out" / "lesson.ipynb", 4).cells
+    assert cells[1].outputs[0].text == "before\n"
+    assert cells[2].outputs[0].ename == "ZeroDivisionError"
+    assert cells[3].outputs == []

@@ -1,0 +1,84 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from helpers import plots  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+PHOTO = np.full((20, 30, 3), 100, np.uint8)
+ALPHA = np.linspace(0, 1, 600).reshape(20, 30)
+
+
+def test_a_grid_draws_alphas_between_0_and_1_without_stretching():
+    figure = plots.grid([[PHOTO, ALPHA * 0.5], [None, ALPHA]], ("photo", "alpha"))
+    axes = figure.axes
+    assert len(axes) == 4
+    assert axes[1].images[0].get_clim() == (0, 1)
+    assert [axis.get_title() for axis in axes[:2]] == ["photo", "alpha"]
+    assert not axes[2].images
+
+
+def test_the_overlay_tints_the_person_only():
+    tinted = plots.overlay(PHOTO, np.array([[0.0, 1.0]]).repeat(20, 0).repeat(15, 1), colour=(1, 0, 0))
+    assert np.allclose(tinted[0, 0], 100 / 255)
+    assert np.allclose(tinted[0, -1], [100 / 255 / 2 + 0.5, 100 / 255 / 2, 100 / 255 / 2])
+
+
+def test_the_contact_sheet_keeps_whole_rows():
+    figure = plots.contact_sheet([PHOTO] * 7, columns=3)
+    assert figure.axes[0].images[0].get_array().shape == (40, 90, 3)
+
+
+def test_loss_curves_average_each_stretch_of_iterations():
+    figure = plots.loss_curves({"train": [4.0, 2.0, 1.0, 3.0, 5.0], "val": [[5, 2.5]]}, every=2)
+    raw, mean = (axis.lines[0] for axis in figure.axes)
+    assert raw.get_ydata().tolist() == [4, 2, 1, 3, 5]
+    assert mean.get_ydata().tolist() == [3, 2, 5]
+    assert mean.get_xdata().tolist() == [1.5, 3.5, 5]
+    assert figure.axes[1].lines[1].get_xydata().tolist() == [[5, 2.5]]
+
+
+def test_the_annihilation_phase_is_marked_where_rates_fall_below_the_first():
+    figure = plots.learning_rates({"one-cycle": [2, 5, 3, 1, 0.5], "constant": [5] * 5})
+    span = figure.axes[0].patches[0]
+    assert span.get_x() == 3
+    assert span.get_width() == 1
+
+
+def test_the_softest_window_is_where_the_hair_is():
+    alpha = np.zeros((50, 60), np.float32)
+    alpha[20:30, 40:50] = 0.5
+    assert plots.softest_window(alpha, 10) == (20, 40)
+    assert plots.softest_window(alpha, 50)[0] == 0
+
+
+def test_a_transparent_cutout_shows_the_checkerboard():
+    board = np.asarray(plots.on_checkerboard(Image.new("RGBA", (32, 32), (9, 9, 9, 0))))
+    assert np.array_equal(board, plots.checkerboard(32, 32))
+    assert set(np.unique(board)) == {205, 255}
+
+
+def test_thumbnails_only_shrink():
+    assert plots.thumbnail(PHOTO, 15).shape == (10, 15, 3)
+    assert plots.thumbnail(PHOTO, 100).shape == PHOTO.shape
+
+
+def test_samples_range_test_histogram_legend_and_sky_are_drawn():
+    ids = np.full((20, 30), 8, np.uint8)
+    assert len(plots.samples([(PHOTO, ids, ALPHA)]).axes) == 4
+    assert plots.range_test_curve([1e-4, 1e-3], [2.0, 1.0], 1e-3).axes[0].get_xscale() == "log"
+    assert [axis.get_title() for axis in plots.alpha_histogram({"a": ALPHA, "b": ALPHA}).axes] == ["a", "b"]
+    assert len(plots.class_legend().axes[0].texts) == 9
+    assert plots.lines({"a": ([0, 1], [2, 3])}, "title", "x", "y").axes[0].lines[0].get_ydata().tolist() == [2, 3]
+    assert plots.sunset(10, 20).size == (20, 10)

@@ -1,0 +1,108 @@
+"""Downloads are tried against a server on this machine; nothing here reaches the internet."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from helpers import pretrained
+from helpers.pretrained import SOURCES, Source, fetch_pretrained, find_pretrained
+
+GOOD = bytes(range(256)) * 40
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = {"/good": GOOD, "/other": b"x" * len(GOOD), "/page": b"<html>", "/endless": GOOD * 50}.get(self.path)
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        if self.path == "/good" and self.server.cut:
+            self.wfile.write(GOOD[:100])  # then the connection breaks
+        elif body:
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.cut = False
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def places(server, monkeypatch):
+    """Sets the places that weights are fetched from to paths on the server."""
+
+    def set_places(*paths):
+        urls = tuple(f"http://127.0.0.1:{server.server_port}{path}" for path in paths)
+        source = Source("u2net.pth", len(GOOD), hashlib.sha256(GOOD).hexdigest(), urls)
+        monkeypatch.setitem(pretrained.SOURCES, "u2net", source)
+
+    return set_places
+
+
+def test_the_first_place_with_the_right_file_is_taken(places, tmp_path):
+    places("/missing", "/page", "/other", "/good")
+    path = fetch_pretrained("u2net", tmp_path)
+    assert path == tmp_path / "u2net.pth"
+    assert path.read_bytes() == GOOD
+    assert [file.name for file in tmp_path.iterdir()] == ["u2net.pth"]
+
+
+@pytest.mark.parametrize("wrong", ["/other", "/page", "/endless", "/missing"])
+def test_a_wrong_file_is_refused_and_nothing_is_left(wrong, places, tmp_path):
+    places(wrong)
+    with pytest.raises(ConnectionError, match=wrong):
+        fetch_pretrained("u2net", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_download_is_refused_and_nothing_is_left(server, places, tmp_path):
+    server.cut = True
+    places("/good")
+    with pytest.raises(ConnectionError):
+        fetch_pretrained("u2net", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_download_keeps_the_file_that_was_there(places, tmp_path):
+    (tmp_path / "u2net.pth").write_bytes(b"old")
+    places("/other")
+    with pytest.raises(ConnectionError):
+        fetch_pretrained("u2net", tmp_path)
+    assert (tmp_path / "u2net.pth").read_bytes() == b"old"
+
+
+def test_nobody_listening_is_a_connection_error(server, places, tmp_path):
+    places("/good")
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(ConnectionError, match="could not be fetched"):
+        fetch_pretrained("u2net", tmp_path)
+
+
+@pytest.mark.parametrize("network, place", [
+    ("u2net", "u2net.pth"), ("u2net", "u2net/u2net.pth"), ("u2net_lite", "u2netp.pth"), ("u2net_lite", "u2netp/u2netp.pth"),
+])  # fmt: skip
+def test_weights_are_found_in_both_places(network, place, tmp_path):
+    assert find_pretrained(network, tmp_path) is None
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_bytes(b"")
+    assert find_pretrained(network, tmp_path) == tmp_path / place
+
+
+def test_every_source_names_several_places_and_a_whole_hash():
+    for source in SOURCES.values():
+        assert len(source.places) >= 2
+        assert all(place.startswith("https://") for place in source.places)
+        assert len(bytes.fromhex(source.sha256)) == 32
