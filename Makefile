@@ -27,7 +27,7 @@ run: $(INSTALLED)
 	@echo "Done: the executed notebook is $(OUT)/$(NOTEBOOK), the cutouts are in $(OUT)/cutouts/"
 
 test: $(INSTALLED)
-	PORTRAIT_PRESET=smoke .venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	    tests $(NOTEBOOK)
 
 clean:

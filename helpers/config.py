@@ -55,8 +55,8 @@ class Config:
                 raise ValueError(f"{field.name}={value!r}: expected {field.type.__name__}")
             if field.name in CHOICES and value not in CHOICES[field.name]:
                 raise ValueError(f"{field.name}={value!r}: known are {', '.join(CHOICES[field.name])}")
-            if field.name in MINIMUM and not value >= MINIMUM[field.name]:
-                raise ValueError(f"{field.name}={value!r}: must be {MINIMUM[field.name]} or more")
+            if field.name in MINIMUM and not MINIMUM[field.name] <= value < float("inf"):
+                raise ValueError(f"{field.name}={value!r}: must be a finite number, {MINIMUM[field.name]} or more")
         if not 0 < self.max_lr < float("inf"):
             raise ValueError(f"max_lr={self.max_lr!r}: must be a positive number")
         if self.edge_width % 2 == 0:
@@ -106,10 +106,10 @@ def load_config(name=None, **overrides):
 def parse_setting(text):
     """`"epochs=5"` → `("epochs", 5)`, with the type that the field has.
 
-    Raises ValueError for an unknown field or a text that is no such value.
+    Raises ValueError for an unknown field, for `name` (choose a preset instead) or a text that is no such value.
     """
     key, separator, value = text.partition("=")
-    types = {field.name: field.type for field in dataclasses.fields(Config)}
+    types = {field.name: field.type for field in dataclasses.fields(Config) if field.name != "name"}
     if not separator or key not in types:
         raise ValueError(f"{text!r}: expected field=value with one of the fields {', '.join(types)}")
     if types[key] is bool:

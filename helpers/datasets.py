@@ -5,6 +5,7 @@ Light on purpose (no torch): worker processes and the portrait generator import 
 
 import csv
 import os
+import random
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -124,8 +125,10 @@ class PortraitDataset:
         """Image (3, S, S) uint8 and alpha (1, S, S) uint8 for the key `(epoch, index)`."""
         epoch, index = key
         image, alpha = read_pair(self.pairs[index])
-        seed = np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0]
-        self.transform.set_random_seed(int(seed))
+        numbers = np.random.default_rng((self.seed, epoch, index))
+        # One stream for all transforms: set_random_seed would start each from the same number, so that the photos that
+        # are cropped were those that are mirrored, and so on.
+        self.transform.set_random_state(numbers, random.Random(int(numbers.integers(2**63))))
         sample = self.transform(image=image, mask=alpha)
         return np.ascontiguousarray(sample["image"].transpose(2, 0, 1)), sample["mask"][None]
 

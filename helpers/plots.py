@@ -58,7 +58,7 @@ def overlay(photo, alpha, colour=(0.1, 0.8, 0.3)):
 def samples(triples):
     """Photo, class ids, mask and overlay of some portraits; `triples` of photo uint8, ids uint8, alpha in [0, 1]."""
     rows = [[photo, CLASS_COLOURS(ids)[..., :3], alpha, overlay(photo, alpha)] for photo, ids, alpha in triples]
-    return grid(rows, ("photo", "classes", "mask", "overlay"))
+    return grid(rows, ("photo", "classes", "mask", "overlay"), side=1.3)
 
 
 def class_legend():
@@ -155,10 +155,10 @@ def thumbnail(picture, side=320):
     return array if scale >= 1 else cv2.resize(array, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def softest_window(alpha, side):
-    """Top left corner (y, x) of the side × side window of `alpha` (H, W) with the most values between 0 and 1."""
-    soft = ((alpha > 0.02) & (alpha < 0.98)).astype(np.float32)
-    sums = cv2.boxFilter(soft, -1, (side, side), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT)
+def finest_window(alpha, side):
+    """Top left corner (y, x) of the side × side window of `alpha` (H, W) in [0, 1] with the most edges: the hair."""
+    steps = np.abs(np.diff(alpha, axis=0, append=alpha[-1:])) + np.abs(np.diff(alpha, axis=1, append=alpha[:, -1:]))
+    sums = cv2.boxFilter(steps, -1, (side, side), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT)
     sums = sums[: alpha.shape[0] - side + 1, : alpha.shape[1] - side + 1]
     return tuple(int(i) for i in np.unravel_index(sums.argmax(), sums.shape))
 

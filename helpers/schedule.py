@@ -60,7 +60,7 @@ def range_test(model, batches, step, low=1e-6, high=1.0, count=100):
         optimizer.param_groups[0]["lr"] = lr
         average = 0.9 * average + 0.1 * step(model, optimizer, batch)
         smoothed = average / (1 - 0.9 ** (i + 1))
-        if not smoothed <= 4 * min(losses, default=float("inf")):
+        if not smoothed < 4 * min(losses, default=float("inf")):
             break
         lrs.append(lr)
         losses.append(smoothed)

@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from helpers.datasets import SPLITS
 from helpers.drawing.scene import draw_scene
 
 GENERATOR_VERSION = 1
 """Raised whenever the same seed would give another picture, so that old data sets are not mistaken for new ones."""
 
-SPLITS = ("train", "val", "test")
 MINIMUM_COUNT = 8
 """Fewer pictures cannot fill three splits that share no person."""
 
@@ -167,7 +167,7 @@ def _write_all(folder, record, workers):
                 pool.shutdown(cancel_futures=True)
                 raise
     with open(folder / "meta.csv", "w", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image_name", "user_id", "height", "width", "set", "brightness"))
         writer.writerows(rows)
     (folder / _RECORD).write_text(json.dumps(record) + "\n")

@@ -4,7 +4,10 @@
 """
 
 import argparse
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from helpers.losses import LOSSES
 from helpers.run import Run
 from helpers.schedule import one_cycle
 from helpers.u2net import build, load_official, normalise
+
 
 def train_step(model, optimizer, batch, loss, runtime, scaler=None):
     """One optimiser step on a batch of images (B, 3, S, S) and alphas (B, 1, S, S), both uint8.
@@ -46,7 +50,25 @@ def make_loader(dataset, batch_size, shuffle, workers=0):
     """
     batches = EpochBatches(len(dataset), batch_size, shuffle, dataset.seed)
     processes = dict(num_workers=workers, multiprocessing_context="spawn", persistent_workers=True) if workers else {}
-    return DataLoader(dataset, batch_sampler=batches, pin_memory=torch.cuda.is_available(), **processes)
+    # a generator of its own: taking up an epoch again must not draw from the one that a layer or a loss may draw from
+    own = torch.Generator().manual_seed(dataset.seed)
+    return DataLoader(dataset, batch_sampler=batches, pin_memory=torch.cuda.is_available(), generator=own, **processes)
+
+
+@contextmanager
+def uninterrupted():
+    """Ctrl-C waits for the end of the block, so that a run never stands half-way between two batches."""
+    if threading.current_thread() is not threading.main_thread():  # Ctrl-C arrives there and only there
+        yield
+        return
+    pressed = []
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
 
 
 def train_epoch(run, after_batch=None):
@@ -62,13 +84,14 @@ def train_epoch(run, after_batch=None):
     with tqdm(total=batches * size, initial=run.batch * size, desc=title, unit="img", mininterval=1) as bar:
         for batch in run.loader:
             lr = run.optimizer.param_groups[0]["lr"]
-            loss = train_step(run.model, run.optimizer, batch, run.loss, run.runtime, run.scaler)["total"].item()
-            if not loss < float("inf"):
-                raise FloatingPointError(f"{title}, batch {run.batch + 1}: the loss is {loss}; lower max_lr")
-            run.batch += 1
-            run.history["train"].append(loss)
-            if run.step < run.config.epochs * batches:  # the schedule ends at its last step, not after it
-                run.schedule.step()
+            with uninterrupted():
+                loss = train_step(run.model, run.optimizer, batch, run.loss, run.runtime, run.scaler)["total"].item()
+                if not loss < float("inf"):
+                    raise FloatingPointError(f"{title}, batch {run.batch + 1}: the loss is {loss}; lower max_lr")
+                run.batch += 1
+                run.history["train"].append(loss)
+                if run.step < run.config.epochs * batches:  # the schedule ends at its last step, not after it
+                    run.schedule.step()
             smoothed = loss if smoothed is None else 0.95 * smoothed + 0.05 * loss
             bar.set_postfix(loss=f"{smoothed:.3f}", lr=f"{lr:.1e}", refresh=False)
             bar.update(size)
@@ -111,6 +134,7 @@ def validate(run, loader):
 
 def fit(run, val_loader, folder):
     """Train `run` to its end; checkpoints in `folder` after every epoch. An interrupted epoch is saved as it stands."""
+    Path(folder).mkdir(parents=True, exist_ok=True)  # fails now, not after the first epoch
     while not run.finished:
         try:
             train_epoch(run)
@@ -161,8 +185,8 @@ def main(arguments=None):
         if resume(run, options.out):
             print(f"resumed at epoch {run.epoch}, batch {run.batch}")
         fit(run, val_loader, options.out)
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)  # a worker's begins with its traceback
         return 1
     print(f"trained {run.epoch} epochs, validation loss {run.history['val'][-1][1]:.4f}: {options.out}/{FINAL}")
     return 0

@@ -1,7 +1,5 @@
 """What several tests share: a tiny portrait folder, runs on it, and the files beside the repository."""
 
-import dataclasses
-import inspect
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import u2net
 from helpers.config import load_config
 from helpers.devices import Runtime
 from helpers.training import prepare
+from helpers.u2net import LITE, TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,7 +40,7 @@ def draw_portrait(numbers):
 
 
 @pytest.fixture(scope="session")
-def portraits(tmp_path_factory):
+def portrait_folder(tmp_path_factory):
     """A data set in EasyPortrait's layout with 12 training, 4 validation and 4 test pictures; not to be changed."""
     folder, numbers = tmp_path_factory.mktemp("portraits"), np.random.default_rng(0)
     rows = ["image_name,user_id,height,width,set,brightness"]
@@ -64,25 +62,23 @@ def float32():
     return Runtime(torch.device("cpu"), None, torch.contiguous_format)
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    """`u2net_lite` with three channels everywhere: the same stages, in a tenth of the time. Returns its table."""
-    table = tuple(stage._replace(mid=3, out=3) for stage in u2net.LITE)
-    monkeypatch.setitem(u2net.TABLES, "u2net_lite", table)
-    return table
+@pytest.fixture(scope="session")
+def tiny():
+    """The table of a network with three channels everywhere: the stages of `u2net_lite` in a tenth of the time."""
+    return tuple(stage._replace(mid=3, out=3) for stage in LITE)
 
 
-@pytest.fixture
-def make_run(tiny, portraits, float32):
+@pytest.fixture(scope="session")
+def make_run(tiny, portrait_folder, float32):
     """`make_run(epochs=2, …)` → a run of the tiny network on the tiny portraits, and its validation loader.
 
-    Four batches of three an epoch, and validation batches of three and one.
+    Four batches of three an epoch; validation in batches of three and one.
     """
-    places = inspect.signature(prepare).parameters.keys() - {"config"}
 
-    def make(**options):
-        arguments = {"data": portraits, "runtime": float32} | {key: options.pop(key) for key in places & options.keys()}
-        settings = {"image_size": 32, "batch_size": 3, "epochs": 2, "log_every": 1} | options
-        return prepare(dataclasses.replace(load_config("smoke"), **settings), **arguments)
+    def make(data=portrait_folder, weights=None, runtime=float32, **settings):
+        settings = {"image_size": 32, "batch_size": 3, "epochs": 2} | settings
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(TABLES, "u2net_lite", tiny)
+            return prepare(load_config("smoke", **settings), data, weights, runtime)
 
     return make

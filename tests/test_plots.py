@@ -56,11 +56,14 @@ def test_the_annihilation_phase_is_marked_where_rates_fall_below_the_first():
     assert span.get_width() == 1
 
 
-def test_the_softest_window_is_where_the_hair_is():
-    alpha = np.zeros((50, 60), np.float32)
-    alpha[20:30, 40:50] = 0.5
-    assert plots.softest_window(alpha, 10) == (20, 40)
-    assert plots.softest_window(alpha, 50)[0] == 0
+def test_the_finest_window_is_where_the_hair_is():
+    alpha = np.zeros((50, 60))
+    alpha[:, :30] = 1
+    alpha[20:30, 40:50:2] = 0.8
+    y, x = plots.finest_window(alpha, 14)
+    assert y <= 20 and y + 14 >= 30
+    assert x <= 40 and x + 14 >= 49
+    assert plots.finest_window(alpha, 50)[0] == 0
 
 
 def test_a_transparent_cutout_shows_the_checkerboard():

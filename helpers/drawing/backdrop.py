@@ -46,8 +46,8 @@ def _weathered(image, rng):
     for _ in range(rng.integers(0, 4)):
         top, left = rng.uniform(-0.3, 0.8, 2)
         tall, wide = rng.uniform(0.2, 0.9, 2)
-        rows = slice(int(max(top, 0) * size), int(min(top + tall, 1) * size) + 1)
-        columns = slice(int(max(left, 0) * size), int(min(left + wide, 1) * size) + 1)
+        rows, columns = (slice(int(max(start, 0) * size), int(np.clip(start + length, 0, 1) * size) + 1)
+                         for start, length in ((top, tall), (left, wide)))
         cells = np.exp(rng.uniform(np.log(4), np.log(60), 2))
         patch = image[:, rows, columns]
         patch *= 1 + np.float32(rng.uniform(0.03, 0.2)) * fractal(rng, patch.shape[1:], cells, 3, 0.7)
@@ -63,7 +63,7 @@ def plain(stage):
     if rng.random() < 0.4:
         y = rng.uniform(0.5, 1.0)
         stage.rectangle(-0.1, y, 1.1, 1.2, stage.colour())
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         rooms.clutter(stage)
 
 

@@ -55,7 +55,7 @@ class Body:
 
     def shoulder_joint(self, side):
         """Where the upper arm starts, (2,)."""
-        return np.float32([self.sideways(side, self.shoulder - 0.38), 0.44 + self.slope])
+        return np.float32([self.sideways(side, self.shoulder - 0.38), 0.52 + self.slope])
 
 
 def random_body(rng, identity):

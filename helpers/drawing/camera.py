@@ -1,4 +1,4 @@
-"""What a camera does to a finished composite: exposure, colour cast, contrast, vignette, blur and noise."""
+"""What a camera does to a finished composite: exposure, colour cast, contrast, vignette and noise."""
 
 import cv2
 import numpy as np
@@ -7,18 +7,17 @@ from helpers.drawing.canvas import soften
 
 
 def photograph(image, rng):
-    """A photo (H, W, 3) uint8 of the ideal picture `image` (3, H, W) float32 in [0, 1].
+    """A photo (H, W, 3) uint8 of the picture `image` (3, H, W) float32 in [0, 1] that the lens throws on the sensor.
 
-    Nothing moves: the picture's alpha is the photo's.
+    Nothing moves and nothing is blurred: the picture's alpha is the photo's.
     """
     size = image.shape[1]
     tone, grain = rng.spawn(2)
     cast = 1 + tone.normal(0, 0.055, 3) * (tone.random() < 0.8)
-    exposure = np.exp2(tone.normal(0.12, 0.26))
+    exposure = np.exp2(tone.normal(0.2, 0.26))
     gamma = np.exp(tone.normal(-0.05, 0.13))
     lift, contrast, saturation = tone.uniform(0, 0.06), tone.normal(0, 0.22), np.exp(tone.normal(0, 0.22))
     vignette = max(0.0, tone.normal(-0.05, 0.25))
-    blur = size / 256 * max(0.0, tone.normal(0.0, 0.5))
     strength, coarse = tone.exponential(0.012), tone.random() < 0.4
     image = image * np.float32(cast * exposure)[:, None, None]
     grey = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
@@ -29,7 +28,6 @@ def photograph(image, rng):
     image = np.where(image > 0.85, 0.85 + 0.15 * np.tanh((image - 0.85) / 0.15), image)  # highlights roll off
     image = cv2.pow(image, gamma) * np.float32(1 - lift) + np.float32(lift)
     image += np.float32(contrast) * image * (1 - image) * (2 * image - 1)
-    image = np.stack([soften(plane, blur) for plane in image])
     noise = grain.standard_normal(image.shape[1:], np.float32)
     chroma = grain.standard_normal((3, max(2, size // 2), max(2, size // 2)), np.float32)
     chroma = np.stack([cv2.resize(plane, (size, size), interpolation=cv2.INTER_LINEAR) for plane in chroma])

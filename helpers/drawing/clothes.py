@@ -126,7 +126,7 @@ def paint_garment(canvas, view, body, garment, light, rng):
     cover = whole * (1 - fill(view, box, neck_hole(garment, body)))
     if garment.neckline == "straps":
         straps = [_strap(side, body, garment.depth) for side in (-1, 1)]
-        cover = np.maximum(cover, fill(view, box, *straps))
+        cover = np.maximum(cover, fill(view, box, *straps) * canvas.alpha[box.slices])
     if garment.neckline == "open" and not garment.fastened:
         cover = cover * (1 - fill(view, box, _opening(garment, body)))
     relief = inflate(whole, 0.7 * view.scale) + bust_relief(body, u, v, view.scale)
@@ -176,9 +176,9 @@ def _trim(canvas, view, body, garment, box, cover, light):
         canvas.paint(box, fill(view, box, *discs) * cover, np.clip(1.0 - first, 0.1, 0.85) * min(level, 1))
 
 
-def paint_legs(canvas, view, identity, outfit, light, rng):
+def paint_legs(canvas, view, skin, light, rng):
     """Legs and shoes; trousers or a skirt are painted over them."""
-    stocking = identity.skin if rng.random() < 0.6 else palette.cloth_colour(rng) * np.float32(0.5)
+    stocking = skin if rng.random() < 0.6 else palette.cloth_colour(rng) * np.float32(0.5)
     shoe = palette.cloth_colour(rng)
     for side in (-1, 1):
         joints = np.float32([(side * 0.62, 5.0), (side * 0.64, 9.0), (side * 0.58, 13.0)])
@@ -221,7 +221,7 @@ def paint_fur(canvas, view, outline, colour, light, rng, count=1500, length=0.22
     along = np.linspace(0, 1, strands.STEPS)[None, :, None]
     flat = roots[:, None] + heading[:, None] * along * length * rng.uniform(0.5, 1.3, (count, 1, 1))
     paths = np.concatenate([flat, np.zeros_like(flat[..., :1])], -1).astype(np.float32)
-    paths, locks = strands.clump(paths, rng, 250, 0.4, 0.03, 1.0, 0.0)
+    paths, _ = strands.clump(paths, rng, 250, 0.4, 0.03, 1.0, 0.0)
     tone = rng.uniform(0.5, 1.4, (count, 1)) * np.float32([0.7, 0.85, 1.0, 1.15]) * float(light.gain(np.float32(
         [[[0]], [[0]], [[1]]])).mean())
     drawn = strands.draw(view, paths, np.clip(tone, 0.1, 1.9), np.ones(tone.shape, bool), 0.012, 0.03)

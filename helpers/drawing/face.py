@@ -93,7 +93,8 @@ class _Painter:
                       0.15 + 0.5 * self.identity.age)
         spots = fractal(rng, shape, 70, 1)
         amount = np.float32(self.identity.freckles * 0.5) * step(spots - 0.75, 0.3)
-        self.canvas.colour += amount * step(0.5 - np.abs(self.y - 0.1), 0.4) * ((skin * 0.72)[:, None, None] - self.canvas.colour)
+        amount *= step(0.5 - np.abs(self.y - 0.1), 0.4)
+        self.canvas.colour += amount * ((skin * 0.72)[:, None, None] - self.canvas.colour)
         if self.identity.age > 0.45:
             for k in range(3):
                 y = -0.5 + 0.09 * k

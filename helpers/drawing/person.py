@@ -9,7 +9,7 @@ from helpers.drawing import beard, clothes, hair, headwear, limbs, neckwear, str
 from helpers.drawing.body import HEAD_ABOVE, random_body
 from helpers.drawing.canvas import step
 from helpers.drawing.face import PERSON, SKIN, paint_face, random_expression
-from helpers.drawing.head import head_surface, to_picture, turn
+from helpers.drawing.head import head_surface, turn
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Figure:
         nod = self.body.middle * 0.3 + 0.25 * np.sin(pose.roll)
         self.head_view = self.view.moved((nod, -HEAD_ABOVE), turn=pose.roll)
         self.rotation = turn(pose.yaw, pitch=pose.pitch)
-        self.hair_width = float(np.clip(0.009 * (0.17 * view.size / view.scale) ** 0.7, 0.004, 0.011))
+        self.hair_width = float(np.clip(0.005 * (0.17 * view.size / view.scale) ** 0.7, 0.0022, 0.006))
 
     def paint(self):
         """Paint everything, far things first."""
@@ -63,7 +63,7 @@ class Figure:
             if arm.behind:
                 self._paint_arm(arm)
         clothes.paint_skin(canvas, view, body, self.identity.skin, light)
-        clothes.paint_legs(canvas, view, self.identity, outfit, light, rng)
+        clothes.paint_legs(canvas, view, self.identity.skin, light, rng)
         if not outfit.tucked:
             clothes.paint_bottom(canvas, view, body, outfit.bottom, outfit.skirt, light, rng)
         clothes.paint_garment(canvas, view, body, outfit.top, light, rng)
@@ -87,25 +87,26 @@ class Figure:
         skin = limbs.chain(view, box, arm.joints, radii)
         length = float(np.hypot(*np.diff(arm.joints, axis=0).T).sum())
         drop = light.shadow_offset(0.16 * view.scale)
+        free = step(skin.along - 0.7, 0.8)  # the shoulder lies on the body and throws no shadow there
         if garment.sleeve < 0.9:
-            cover = skin.coverage(view)
-            canvas.shadow(box, cover, drop, 0.1 * view.scale, 0.5 * light.hardness)
-            canvas.paint(box, cover, light.shade(identity.skin, skin.normal, 0.05))
+            cover, normal = skin.coverage(view), self._joined(skin, arm)
+            canvas.shadow(box, cover * free, drop, 0.1 * view.scale, 0.5 * light.hardness)
+            canvas.paint(box, cover, light.shade(identity.skin, normal, 0.05))
         if arm.hand != "hidden":
             self._paint_hand(arm, radii[-1])
         if garment.sleeve > 0:
             # a sleeve ends in a straight cuff, wider than the arm
-            sleeve = limbs.chain(view, box, arm.joints, radii + np.float32([ease * 0.7, ease, ease * 0.8]))
+            sleeve = limbs.chain(view, box, arm.joints, radii + np.float32([ease * 0.5, ease, ease * 0.8]))
             cover = sleeve.coverage(view) * np.clip((garment.sleeve * length - sleeve.along) * view.scale + 0.5, 0, 1)
             wrinkles = garment.fabric.relief(cover.shape, 1.0, self.grain)
             bend = cv2.Sobel(wrinkles, cv2.CV_32F, 1, 0, scale=view.scale / 8), cv2.Sobel(
                 wrinkles, cv2.CV_32F, 0, 1, scale=view.scale / 8)
-            normal = sleeve.normal + 0.6 * np.stack([-bend[0], -bend[1], 0 * cover])
+            normal = self._joined(sleeve, arm) + 0.6 * np.stack([-bend[0], -bend[1], 0 * cover])
             normal /= np.sqrt((normal * normal).sum(0)) + 1e-6
             # the print of a chest does not run down the sleeves
             cloth = replace(garment.fabric, pattern="plain") if garment.fabric.pattern == "print" else garment.fabric
             albedo = cloth.albedo(sleeve.across * radii[0], sleeve.along, self.grain)
-            canvas.shadow(box, cover, drop, 0.1 * view.scale, 0.5 * light.hardness)
+            canvas.shadow(box, cover * free, drop, 0.1 * view.scale, 0.5 * light.hardness)
             canvas.paint(box, cover, light.shade(albedo, normal, garment.fabric.gloss))
             if garment.fur:
                 axis = np.linspace(0, 1, 30)[:, None]
@@ -113,6 +114,14 @@ class Figure:
                                        arm.joints[1] * (1 - axis) + arm.joints[2] * axis])
                 clothes.paint_fur(canvas, view, np.concatenate([line + ease + 0.15, line[::-1] - ease - 0.15]).astype(
                     np.float32), garment.fabric.first, light, self.grain, 700)
+
+    def _joined(self, limb, arm):
+        """Normals (3, h, w) of a limb that runs smoothly into the body where it starts, instead of ending in a ball."""
+        inward = self.view.to_pixels((0, arm.joints[0, 1])) - self.view.to_pixels(arm.joints[0])
+        inward /= np.hypot(*inward) + 1e-6
+        towards = np.clip(inward[0] * limb.normal[0] + inward[1] * limb.normal[1], 0, 1) * step(0.8 - limb.along, 0.9)
+        normal = limb.normal - np.stack([inward[0] * towards, inward[1] * towards, np.zeros_like(towards)])
+        return normal / (np.sqrt((normal * normal).sum(0)) + 1e-6)
 
     def _paint_hand(self, arm, wrist_radius):
         side = 1 if arm.joints[0, 0] > 0 else -1
@@ -140,7 +149,7 @@ class Figure:
         albedo = np.stack([cv2.remap(plane, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
                            for plane in flat.colour])
         labels = cv2.remap(flat.labels, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        x, y, z = seen.points
+        _, y, z = seen.points
         # the flat face is a mask before the head: nothing of it shows at the back
         behind = step(0.14 - z, 0.12)
         albedo += behind * (identity.skin[:, None, None] - albedo)
@@ -162,7 +171,7 @@ class Figure:
             return None
         upright = np.float32([np.sin(self.head_view.angle), np.cos(self.head_view.angle), 0])
         # the larger the head in the picture, the finer its hair
-        count = int(np.clip(820 / self.hair_width * 0.009, 650, 1500))
+        count = int(np.clip(820 / self.hair_width * 0.005, 650, 1500))
         paths, locks = hair.grow(self.style, self.identity, self.rotation.T @ upright, count, self.locks)
         paths, loose = strands.flyaway(paths, self.locks, 0.07, 0.10)
         paths = paths @ self.rotation.T

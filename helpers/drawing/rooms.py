@@ -142,7 +142,9 @@ def clutter(stage):
     for _ in range(rng.integers(4, 30)):
         x, y = rng.uniform(0, 1, 2)
         w, h = rng.uniform(0.01, 0.12, 2)
-        if rng.random() < 0.5:
-            stage.rectangle(x - w, y - h, x + w, y + h, stage.colour())
+        if rng.random() < 0.75:
+            colour = stage.colour()
+            stage.rectangle(x - w, y - h, x + w, y + h, colour)
+            stage.rectangle(x + w, y - h, x + 1.2 * w, y + h, colour * 0.7)  # its side, in the shade
         else:
             stage.disc((x, y), (w, h), stage.colour(), rng.uniform(0, 180))

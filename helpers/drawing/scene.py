@@ -38,7 +38,7 @@ def random_frame(rng):
 
 def random_pose(rng, frame):
     """A pose that fits the framing; in one picture in eight the head is turned nearly to profile."""
-    yaw = rng.normal(0, 0.32) if rng.random() < 0.87 else rng.choice([-1, 1]) * rng.uniform(0.7, 1.5)
+    yaw = rng.normal(0, 0.32) if rng.random() < 0.87 else rng.choice([-1, 1]) * rng.uniform(0.7, 1.25)
     arms = ["hanging", "pocket", "hip", "crossed", "front", "chin", "hair", "wave", "back"]
     share = np.array([42, 12, 10, 5, 12, 5, 5, 3, 6]) / 100
     left, right = (str(name) for name in rng.choice(arms, 2, p=share))
@@ -77,12 +77,18 @@ def draw_scene(size, identity_rng, rng):
     alpha, colour = canvas.alpha, canvas.colour
     if layout.random() < 0.15:  # the person is slightly out of focus: colour and alpha blur alike
         blur = size * layout.uniform(0.001, 0.0045)
-        alpha, colour = soften(alpha, blur), np.stack([soften(plane, blur) for plane in colour])
+        alpha, colour = soften(alpha, blur), _soften_each(colour, blur)
     alpha = np.clip(alpha, 0, 1)
     composite = np.clip(colour, 0, None) + (1 - alpha) * image
+    blur = size / 256 * max(0.0, lens.normal(0, 0.5))  # of the lens: what it does to the picture, it does to the alpha
+    alpha, composite = soften(alpha, blur), _soften_each(composite, blur)
     matte = np.rint(alpha * 255).astype(np.uint8)
     labels = np.where(matte >= 128, np.maximum(canvas.labels, 1), 0).astype(np.uint8)
     return Picture(photograph(composite, lens), labels, matte)
+
+
+def _soften_each(planes, sigma):
+    return np.stack([soften(plane, sigma) for plane in planes])
 
 
 def _stand(canvas, frame, roll, identity, light, pose, rng):

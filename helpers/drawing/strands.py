@@ -131,7 +131,7 @@ def draw(view, paths, tone, chosen, width, bulk=0.0, margin=0.1):
     else:
         tone = tone[chosen]
     box = view.box(chosen_pieces[..., :2].reshape(-1, 2), margin)
-    factor = max(1, round(0.85 * PIXELS_ACROSS / view.size))
+    factor = max(2, round(0.85 * PIXELS_ACROSS / view.size))
     shape = box.shape[0] * factor, box.shape[1] * factor
     mask, shades = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     pixels = (view.to_pixels(chosen_pieces[..., :2]) - np.float32([box.left, box.top])) * factor - 0.5

@@ -1,0 +1,116 @@
+"""The presets, and the refusal of every setting that cannot be meant."""
+
+import dataclasses
+
+import pytest
+
+from helpers.config import CHOICES, MINIMUM, PRESETS, Config, load_config, parse_setting
+
+FIELDS = {field.name for field in dataclasses.fields(Config)}
+
+
+def test_the_presets_carry_their_names():
+    assert list(PRESETS) == ["smoke", "quick", "paper", "hires"]
+    assert all(preset.name == name for name, preset in PRESETS.items())
+
+
+def test_the_papers_numbers():
+    paper = load_config("paper")
+    assert (paper.network, paper.image_size, paper.batch_size, paper.epochs) == ("u2net", 320, 8, 15)
+    assert (paper.max_lr, paper.checkpoint_every, paper.log_every) == (1e-3, 3, 200)
+    assert (paper.loss, paper.edge_weight, paper.edge_width, paper.truth) == ("report", 1.0, 7, "annotations")
+    assert paper == Config()
+
+
+def test_hires_is_the_paper_at_720():
+    assert load_config("hires").image_size == 720
+    for name in ("network", "epochs", "max_lr", "loss", "edge_weight", "checkpoint_every"):
+        assert getattr(load_config("hires"), name) == getattr(load_config("paper"), name)
+
+
+def test_the_test_preset_never_downloads():
+    assert load_config("smoke").download is False
+
+
+def test_quick_unless_the_environment_names_another(monkeypatch):
+    monkeypatch.delenv("PORTRAIT_PRESET", raising=False)
+    assert load_config().name == "quick"
+    monkeypatch.setenv("PORTRAIT_PRESET", "")
+    assert load_config().name == "quick"
+    monkeypatch.setenv("PORTRAIT_PRESET", "hires")
+    assert load_config().name == "hires"
+    assert load_config("smoke").name == "smoke"
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones(monkeypatch):
+    with pytest.raises(ValueError, match="'huge'.*smoke, quick, paper, hires"):
+        load_config("huge")
+    monkeypatch.setenv("PORTRAIT_PRESET", "enormous")
+    with pytest.raises(ValueError, match="'enormous'.*smoke, quick, paper, hires"):
+        load_config()
+
+
+def test_an_unknown_field_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'epoch'") as caught:
+        load_config("paper", epoch=3)
+    assert all(name in str(caught.value) for name in FIELDS)
+
+
+def test_single_fields_are_replaced():
+    changed = load_config("paper", epochs=3, edge_weight=4)
+    assert dataclasses.asdict(changed) == dataclasses.asdict(load_config("paper")) | {"epochs": 3, "edge_weight": 4}
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load_config("quick").epochs = 3
+
+
+@pytest.mark.parametrize("name", MINIMUM)
+def test_values_below_the_minimum_are_refused(name):
+    assert getattr(Config(**{name: MINIMUM[name]}), name) == MINIMUM[name]
+    with pytest.raises(ValueError, match=f"{name}=.*{MINIMUM[name]} or more"):
+        Config(**{name: MINIMUM[name] - 1})
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_other_choices_are_refused_with_the_known_ones(name):
+    assert [getattr(Config(**{name: choice}), name) for choice in CHOICES[name]] == list(CHOICES[name])
+    with pytest.raises(ValueError, match=f"{name}='else'.*{', '.join(CHOICES[name])}"):
+        Config(**{name: "else"})
+
+
+@pytest.mark.parametrize("name, value", [
+    ("epochs", 1.5), ("epochs", "3"), ("epochs", True), ("batch_size", None), ("max_lr", "fast"), ("max_lr", False),
+    ("download", 1), ("network", 7), ("max_lr", 0), ("max_lr", -1e-3), ("max_lr", float("nan")),
+    ("max_lr", float("inf")), ("edge_weight", float("nan")), ("edge_weight", float("inf")), ("edge_width", 6),
+])  # fmt: skip
+def test_impossible_values_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"^{name}="):
+        Config(**{name: value})
+
+
+def test_a_whole_number_will_do_where_a_fraction_may_stand():
+    assert Config(max_lr=1, edge_weight=0).max_lr == 1
+
+
+@pytest.mark.parametrize("text, setting", [
+    ("epochs=5", ("epochs", 5)), ("max_lr=3e-4", ("max_lr", 3e-4)), ("edge_weight=4", ("edge_weight", 4.0)),
+    ("network=u2net_lite", ("network", "u2net_lite")), ("download=False", ("download", False)),
+    ("download=true", ("download", True)),
+])  # fmt: skip
+def test_settings_are_read_with_the_type_of_their_field(text, setting):
+    key, value = parse_setting(text)
+    assert (key, value) == setting
+    assert type(value) is type(setting[1])
+
+
+@pytest.mark.parametrize("text", ["epochs", "epoch=5", "=5", "epochs=five", "epochs=1.5", "epochs=", "download=1"])
+def test_other_settings_are_refused_as_they_were_written(text):
+    with pytest.raises(ValueError, match=f"^'{text}': expected"):
+        parse_setting(text)
+
+
+def test_the_presets_own_name_is_no_setting():
+    with pytest.raises(ValueError, match="^'name=mine': expected"):
+        parse_setting("name=mine")

@@ -1,0 +1,62 @@
+"""Runtimes: the one of this machine computes, and each says what it does."""
+
+import pytest
+import torch
+
+from helpers.devices import Runtime, best_runtime
+from helpers.u2net import U2Net
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_the_runtime_of_this_machine_computes(device, tiny):
+    runtime = best_runtime(device)
+    model = U2Net(tiny).to(runtime.device, memory_format=runtime.memory_format)
+    x = torch.randn(2, 3, 32, 32, device=runtime.device).contiguous(memory_format=runtime.memory_format)
+    with runtime.autocast():
+        outputs = model(x)
+    runtime.scaler().scale(outputs[0].mean()).backward()
+    assert all(output.dtype == torch.float32 and output.isfinite().all() for output in outputs)
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+
+
+def test_the_device_is_chosen_by_what_is_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert best_runtime().device.type == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert best_runtime() == Runtime(torch.device("mps"), None, torch.contiguous_format)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert best_runtime() == Runtime(torch.device("cuda"), torch.float16, torch.channels_last)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert best_runtime().amp_dtype == torch.bfloat16
+    assert best_runtime("cpu").device.type == "cpu"
+
+
+@pytest.mark.parametrize("supported", [False, True])
+def test_the_cpu_uses_bfloat16_only_where_the_chip_has_it(supported, monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: supported, raising=False)
+    assert best_runtime("cpu").amp_dtype == (torch.bfloat16 if supported else None)
+
+
+def test_a_torch_that_cannot_tell_means_float32(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert best_runtime("cpu").amp_dtype is None
+
+
+def product(runtime):
+    x = torch.full((2, 2), 1.001)
+    with runtime.autocast():
+        return x @ x
+
+
+def test_without_mixed_precision_nothing_is_rounded(float32):
+    assert product(float32).dtype == torch.float32
+    assert product(Runtime(torch.device("cpu"), torch.bfloat16, torch.channels_last)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype, enabled", [(None, False), (torch.bfloat16, False), (torch.float16, True)])
+def test_gradients_are_scaled_for_float16_only(dtype, enabled):
+    assert Runtime(torch.device("cpu"), dtype, torch.contiguous_format).scaler().is_enabled() is enabled
