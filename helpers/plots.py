@@ -38,7 +38,7 @@ def grid(rows, titles=(), side=1.5, **style):
     return figure
 
 
-def contact_sheet(images, columns=12, side=0.85):
+def contact_sheet(images, columns=12, side=0.8):
     """Many pictures (H, W, 3) of one size, close together; what doesn't fill the last row is left out."""
     rows = [images[i : i + columns] for i in range(0, len(images) - columns + 1, columns)]
     sheet = np.vstack([np.hstack(row) for row in rows])
@@ -58,7 +58,7 @@ def overlay(photo, alpha, colour=(0.1, 0.8, 0.3)):
 def samples(triples):
     """Photo, class ids, mask and overlay of some portraits; `triples` of photo uint8, ids uint8, alpha in [0, 1]."""
     rows = [[photo, CLASS_COLOURS(ids)[..., :3], alpha, overlay(photo, alpha)] for photo, ids, alpha in triples]
-    return grid(rows, ("photo", "classes", "mask", "overlay"), side=1.3)
+    return grid(rows, ("photo", "classes", "mask", "overlay"), side=1.2)
 
 
 def class_legend():

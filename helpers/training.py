@@ -177,7 +177,7 @@ def main(arguments=None):
     parser.add_argument("--data", required=True, help="folder in EasyPortrait's layout")
     parser.add_argument("--out", required=True, help="folder for the checkpoints")
     parser.add_argument("--weights", help="weights to start from, such as saved_models/u2net.pth")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the preset")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     options = parser.parse_args(arguments)
     try:
         config = load_config(options.preset, **dict(parse_setting(text) for text in options.set))
