@@ -2,6 +2,7 @@
 
 import os
 import random
+import tempfile
 import time
 from pathlib import Path
 
@@ -107,8 +108,7 @@ def set_aside(folder):
     checkpoints = sorted(Path(folder).glob("*.pth"))
     if not checkpoints:
         return None
-    aside = Path(folder) / time.strftime("replaced-%Y%m%d-%H%M%S")
-    aside.mkdir()
+    aside = Path(tempfile.mkdtemp(prefix=time.strftime("replaced-%Y%m%d-%H%M%S-"), dir=folder))
     for path in checkpoints:
         path.rename(aside / path.name)
     return aside

@@ -9,7 +9,7 @@ from helpers.checkpoints import FINAL, read_checkpoint, weights_of
 from helpers.devices import best_runtime
 from helpers.photos import to_rgb
 from helpers.pretrained import FOLDER, SOURCES, find_pretrained
-from helpers.u2net import build, load_official, network_of, normalise
+from helpers.u2net import build, load_official, network_of, outputs_of
 
 
 def alpha_of(model, photo, size, runtime):
@@ -19,9 +19,8 @@ def alpha_of(model, photo, size, runtime):
     nor stretched: what it leaves between 0 and 1 becomes the soft edge (report, section 1).
     """
     small = cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA)
-    images = torch.from_numpy(small).permute(2, 0, 1)[None].to(runtime.device)
-    with torch.inference_mode(), runtime.autocast():
-        fused = model(normalise(images).contiguous(memory_format=runtime.memory_format))[0]
+    with torch.inference_mode():
+        fused = outputs_of(model, torch.from_numpy(small).permute(2, 0, 1)[None], runtime)[0]
     alpha = fused[0, 0].float().cpu().numpy()
     height, width = photo.shape[:2]
     return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -101,8 +101,8 @@ def user_ids(folder, pairs):
     for place in ("", "annotations", "meta"):
         path = Path(folder) / place / "meta.csv"
         if path.is_file():
-            header, *lines = path.read_text(encoding="utf-8").splitlines()
-            for row in csv.DictReader([header, *lines], delimiter="\t" if "\t" in header else ","):
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            for row in csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ","):
                 name = row.get("image_name") or row.get("attachment_id") or ""
                 users[os.path.splitext(name)[0]] = row.get("user_id") or name
             break

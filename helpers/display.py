@@ -2,9 +2,8 @@
 
 import inspect
 import platform
+from importlib.metadata import version
 
-import albumentations
-import cv2
 import torch
 from IPython.display import Markdown
 
@@ -25,8 +24,7 @@ def device_report(runtime):
         chip = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     else:
         chip = f"{platform.machine()}, {torch.get_num_threads()} threads"
-    versions = {"Python": platform.python_version(), "torch": torch.__version__,
-                "albumentations": albumentations.__version__, "OpenCV": cv2.__version__}  # fmt: skip
     precision = "float32" if runtime.amp_dtype is None else f"mixed with {str(runtime.amp_dtype).removeprefix('torch.')}"
-    lines = [f"device          {runtime.device} ({chip})", f"precision       {precision}"]
-    return "\n".join(lines + [f"{name:<15} {version}" for name, version in versions.items()])
+    rows = {"device": f"{runtime.device} ({chip})", "precision": precision, "Python": platform.python_version()}
+    rows |= {name: version(name) for name in ("torch", "albumentations", "opencv-python-headless", "numpy")}
+    return "\n".join(f"{name:<24}{value}" for name, value in rows.items())

@@ -39,8 +39,13 @@ class Run:
         return len(self.history["train"])
 
     @property
+    def validated(self):
+        """Whether every trained epoch has its validation loss."""
+        return len(self.history["val"]) >= self.epoch
+
+    @property
     def finished(self):
-        return self.epoch >= self.config.epochs
+        return self.epoch >= self.config.epochs and self.validated
 
     def state_dict(self):
         """What a checkpoint holds: tensors and plain values only. The weights are under the original key names."""

@@ -23,7 +23,7 @@ from helpers.devices import best_runtime
 from helpers.losses import LOSSES
 from helpers.run import Run
 from helpers.schedule import one_cycle
-from helpers.u2net import build, load_official, normalise
+from helpers.u2net import build, load_official, outputs_of
 
 
 def train_step(model, optimizer, batch, loss, runtime, scaler=None):
@@ -32,10 +32,8 @@ def train_step(model, optimizer, batch, loss, runtime, scaler=None):
     `loss(outputs, alphas)` returns a dict with `total`. Returns that dict, detached.
     """
     scaler = scaler or runtime.scaler()
-    images, alphas = (tensor.to(runtime.device, non_blocking=True) for tensor in batch)
-    with runtime.autocast():
-        outputs = model(normalise(images).contiguous(memory_format=runtime.memory_format))
-    terms = loss(outputs, alphas / 255)
+    images, alphas = batch
+    terms = loss(outputs_of(model, images, runtime), alphas.to(runtime.device, non_blocking=True) / 255)
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(terms["total"]).backward()
     scaler.step(optimizer)
@@ -101,47 +99,45 @@ def train_epoch(run, after_batch=None):
 
 
 @torch.inference_mode()
-def predict(model, images, runtime):
-    """Images (B, 3, H, W) uint8 → fused maps (B, 1, H, W) float32 in [0, 1] on the device, never stretched."""
-    model.eval()
-    with runtime.autocast():
-        inputs = normalise(images.to(runtime.device)).contiguous(memory_format=runtime.memory_format)
-        return model(inputs)[0]
-
-
-@torch.inference_mode()
 def evaluate(model, loader, loss, runtime):
     """Mean of every loss term over all images of `loader`: a dict of floats, the same definition as in training."""
     model.eval()
     loader.batch_sampler.seek(0)
     sums, count = {}, 0
     for images, alphas in tqdm(loader, desc="validation", mininterval=1, leave=False):
-        with runtime.autocast():
-            inputs = normalise(images.to(runtime.device)).contiguous(memory_format=runtime.memory_format)
-            outputs = model(inputs)
-        for name, term in loss(outputs, alphas.to(runtime.device) / 255).items():
+        terms = loss(outputs_of(model, images, runtime), alphas.to(runtime.device) / 255)
+        for name, term in terms.items():
             sums[name] = sums.get(name, 0.0) + term.item() * len(images)
         count += len(images)
     return {name: total / count for name, total in sums.items()}
 
 
 def validate(run, loader):
-    """Append the validation loss to the history of `run`; returns it."""
+    """Append the validation loss of the epoch just trained to the history of `run`; returns it.
+
+    Raises FloatingPointError if it is not finite.
+    """
     loss = evaluate(run.model, loader, run.loss, run.runtime)["total"]
+    if not loss < float("inf"):
+        raise FloatingPointError(f"after epoch {run.epoch}: the validation loss is {loss}; lower max_lr")
     run.history["val"].append([run.step, loss])
     return loss
 
 
 def fit(run, val_loader, folder):
-    """Train `run` to its end; checkpoints in `folder` after every epoch. An interrupted epoch is saved as it stands."""
+    """Train `run` to its end; checkpoints in `folder` after every epoch.
+
+    Interrupted by Ctrl-C, the run is saved as it stands, be it in the middle of an epoch or of its validation.
+    """
     Path(folder).mkdir(parents=True, exist_ok=True)  # fails now, not after the first epoch
     while not run.finished:
         try:
-            train_epoch(run)
+            if run.validated:
+                train_epoch(run)
+            validate(run, val_loader)
         except KeyboardInterrupt:
             write_checkpoint(Path(folder) / LATEST, run.state_dict())
             raise
-        validate(run, val_loader)
         keep_checkpoints(run, folder)
 
 
@@ -185,6 +181,9 @@ def main(arguments=None):
         if resume(run, options.out):
             print(f"resumed at epoch {run.epoch}, batch {run.batch}")
         fit(run, val_loader, options.out)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)  # a worker's begins with its traceback
         return 1

@@ -23,6 +23,13 @@ def normalise(images):
     return (images.float() / 255 - mean) / std
 
 
+def outputs_of(model, images, runtime):
+    """What `model` answers to (B, 3, H, W) uint8 RGB images, in the precision and memory layout of `runtime`."""
+    images = normalise(images.to(runtime.device, non_blocking=True))
+    with runtime.autocast():
+        return model(images.contiguous(memory_format=runtime.memory_format))
+
+
 class Stage(NamedTuple):
     """One row of the network's table (figure 5 of the U²-Net paper).
 

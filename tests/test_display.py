@@ -12,5 +12,5 @@ def test_show_source_shows_the_code_that_runs_and_its_file():
 
 def test_the_device_report_names_device_precision_and_versions():
     report = device_report(best_runtime("cpu"))
-    for word in ("cpu", "precision", "torch", "albumentations", "OpenCV"):
+    for word in ("cpu", "precision", "torch", "albumentations", "opencv"):
         assert word in report

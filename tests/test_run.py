@@ -51,8 +51,14 @@ def test_a_new_run_stands_at_the_beginning(make_run):
     run, _ = make_run()
     assert (run.epoch, run.batch, run.step, run.finished) == (0, 0, 0, False)
     assert run.history == {"train": [], "val": []}
-    run.epoch = 2
-    assert run.finished
+
+
+def test_a_run_is_finished_when_its_last_epoch_is_validated(make_run):
+    run, _ = make_run(epochs=2)
+    run.epoch, run.history["val"] = 2, [[4, 1.0]]
+    assert not run.validated and not run.finished
+    run.history["val"].append([8, 0.9])
+    assert run.validated and run.finished
 
 
 def test_steps_are_counted_by_the_history(make_run):

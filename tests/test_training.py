@@ -18,7 +18,7 @@ from helpers import training
 from helpers.checkpoints import BEST, FINAL, LATEST, read_checkpoint, resume, write_checkpoint
 from helpers.devices import Runtime, best_runtime
 from helpers.losses import LOSSES, matting_loss
-from helpers.training import evaluate, fit, main, make_loader, predict, train_epoch, train_step, validate
+from helpers.training import evaluate, fit, main, make_loader, train_epoch, train_step, validate
 from helpers.u2net import TABLES, normalise, to_official
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +125,7 @@ def test_the_schedule_ends_at_its_last_step(make_run):
     run, _ = make_run()
     train_epoch(run)
     train_epoch(run)
-    assert run.finished
+    assert run.epoch == run.config.epochs
     assert run.schedule.last_epoch == run.schedule.total_steps - 1 == 7
     assert run.optimizer.param_groups[0]["lr"] == pytest.approx(run.config.max_lr / 250_000)
 
@@ -361,26 +361,34 @@ def test_validation_changes_nothing_and_is_noted_with_its_step(make_run):
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
-@pytest.mark.parametrize("value", [0.0015, 0.4, 0.999])
-def test_a_constant_prediction_is_never_stretched(value, float32):
-    model = Flat(float(np.log(value / (1 - value))))
-    fused = predict(model, torch.randint(0, 256, (2, 3, 33, 40), dtype=torch.uint8), float32)
-    assert fused.shape == (2, 1, 33, 40)
-    assert fused.dtype == torch.float32
-    assert torch.allclose(fused, torch.full_like(fused, value), atol=1e-6)
-    assert not model.training
-
-
-def test_predictions_are_the_fused_map_in_eval_mode(make_run, float32):
-    run, _ = make_run()
-    images, _ = batch_of(run)
-    run.model.train()
-    found = predict(run.model, images, float32)
-    with torch.inference_mode():
-        assert torch.equal(found, run.model.eval()(normalise(images))[0])
-
-
 # ------------------------------------------------------------------------------------------------------------------ fit
+
+
+def test_ctrl_c_during_validation_loses_nothing_of_the_epoch(make_run, tmp_path, monkeypatch):
+    whole, val_loader = make_run()
+    fit(whole, val_loader, tmp_path / "whole")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    run, val_loader = make_run()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "evaluate", interrupt)
+        fit(run, val_loader, tmp_path / "parts")
+    run, val_loader = make_run()
+    assert resume(run, tmp_path / "parts")
+    assert (run.epoch, run.step, run.validated, run.finished) == (1, 4, False, False)
+    fit(run, val_loader, tmp_path / "parts")
+    assert run.history == whole.history
+    for ours, theirs in zip(run.model.state_dict().values(), whole.model.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_validation_loss_that_is_not_finite_stops_the_run(make_run):
+    run, val_loader = make_run()
+    run.loss = lambda outputs, alphas: {"total": outputs[0].sum() * float("nan")}
+    with pytest.raises(FloatingPointError, match="validation loss is nan"):
+        validate(run, val_loader)
 
 
 def test_fit_writes_the_latest_the_best_every_nth_and_the_final(make_run, tmp_path):
