@@ -24,7 +24,7 @@ def device_report(runtime):
         chip = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     else:
         chip = f"{platform.machine()}, {torch.get_num_threads()} threads"
-    precision = "float32" if runtime.amp_dtype is None else f"mixed with {str(runtime.amp_dtype).removeprefix('torch.')}"
+    precision = "float32" if runtime.amp_dtype is None else f"mixed, {runtime.amp_dtype}".replace("torch.", "")
     rows = {"device": f"{runtime.device} ({chip})", "precision": precision, "Python": platform.python_version()}
     rows |= {name: version(name) for name in ("torch", "albumentations", "opencv-python-headless", "numpy")}
     return "\n".join(f"{name:<24}{value}" for name, value in rows.items())

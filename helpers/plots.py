@@ -66,7 +66,8 @@ def class_legend():
     figure, axis = plt.subplots(figsize=(9, 0.5))
     axis.imshow([range(len(CLASSES))], cmap=CLASS_COLOURS, aspect="auto")
     for i, name in enumerate(CLASSES):
-        axis.text(i, 0, f"{i} {name}", ha="center", va="center", fontsize=6, color="white" if i in (0, 1, 3) else "black")
+        colour = "white" if i in (0, 1, 3) else "black"
+        axis.text(i, 0, f"{i} {name}", ha="center", va="center", fontsize=6, color=colour)
     axis.axis("off")
     figure.tight_layout(pad=0)
     return figure

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from helpers.augment import (
-    crop_group, geometric_group, resize_to, training_transform, validation_transform, visual_group,
+    crop_group,
+    geometric_group,
+    resize_to,
+    training_transform,
+    validation_transform,
+    visual_group,
 )  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[1]

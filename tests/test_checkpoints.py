@@ -11,8 +11,18 @@ import torch
 
 from helpers import checkpoints
 from helpers.checkpoints import (
-    BEST, FINAL, LATEST, keep_checkpoints, read_checkpoint, read_weights, resume, rng_state, set_aside, set_rng_state,
-    weights_of, write_checkpoint,
+    BEST,
+    FINAL,
+    LATEST,
+    keep_checkpoints,
+    read_checkpoint,
+    read_weights,
+    resume,
+    rng_state,
+    set_aside,
+    set_rng_state,
+    weights_of,
+    write_checkpoint,
 )  # fmt: skip
 from helpers.u2net import U2Net, load_official, to_official
 

@@ -13,7 +13,16 @@ from PIL import Image
 
 from helpers.augment import crop_group, geometric_group, training_transform, visual_group
 from helpers.datasets import (
-    CLASSES, SPLITS, EpochBatches, Pair, PortraitDataset, find_pairs, read_alpha, read_pair, splits_in, user_ids,
+    CLASSES,
+    SPLITS,
+    EpochBatches,
+    Pair,
+    PortraitDataset,
+    find_pairs,
+    read_alpha,
+    read_pair,
+    splits_in,
+    user_ids,
 )  # fmt: skip
 from helpers.training import make_loader
 

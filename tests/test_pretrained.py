@@ -92,7 +92,8 @@ def test_nobody_listening_is_a_connection_error(server, places, tmp_path):
 
 
 @pytest.mark.parametrize("network, place", [
-    ("u2net", "u2net.pth"), ("u2net", "u2net/u2net.pth"), ("u2net_lite", "u2netp.pth"), ("u2net_lite", "u2netp/u2netp.pth"),
+    ("u2net", "u2net.pth"), ("u2net", "u2net/u2net.pth"),
+    ("u2net_lite", "u2netp.pth"), ("u2net_lite", "u2netp/u2netp.pth"),
 ])  # fmt: skip
 def test_weights_are_found_in_both_places(network, place, tmp_path):
     assert find_pretrained(network, tmp_path) is None
