@@ -514,12 +514,16 @@ def test_a_wrong_command_line_exits_with_its_usage(wrong, capsys):
     assert "usage: python -m helpers.training" in capsys.readouterr().err
 
 
-def test_killed_and_started_again_the_headless_run_ends_the_same(portrait_folder, tmp_path, monkeypatch, capsys):
+def test_killed_and_started_again_the_headless_run_ends_the_same(portrait_folder, tmp_path):
     """Two processes, the first one killed in its second epoch, against one left alone; the real lite network."""
-    settings = ["batch_size=6", "epochs=3"]  # two batches an epoch
-    command = [sys.executable, "-m", "helpers.training", *arguments(portrait_folder, tmp_path / "killed", *settings)]
+
+    def command(out):  # two batches an epoch
+        return [sys.executable, "-m", "helpers.training", *arguments(portrait_folder, out, "batch_size=6", "epochs=3")]
+
     options = {"cwd": ROOT, "env": os.environ | {"OMP_NUM_THREADS": "1"}}
-    with subprocess.Popen(command, **options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command(tmp_path / "killed"), **options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
         seen = b""
         while b"epoch 2/3" not in seen:
             piece = process.stderr.read1()
@@ -529,11 +533,11 @@ def test_killed_and_started_again_the_headless_run_ends_the_same(portrait_folder
     assert process.returncode != 0
     assert read_checkpoint(tmp_path / "killed" / LATEST)["epoch"] == 1
     assert not (tmp_path / "killed" / FINAL).exists()
-    again = subprocess.run(command, **options, capture_output=True, text=True)
+    again = subprocess.run(command(tmp_path / "killed"), **options, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("resumed at epoch 1, batch 0\ntrained 3 epochs")
 
-    assert main(arguments(portrait_folder, tmp_path / "alone", *settings)) == 0
+    subprocess.run(command(tmp_path / "alone"), **options, capture_output=True, check=True)
     killed, alone = (read_checkpoint(tmp_path / name / FINAL) for name in ("killed", "alone"))
     for part in ("model_state_dict", "optimizer_state_dict", "scheduler_state_dict", "history", "recipe"):
         assert equal(killed[part], alone[part]), part
