@@ -1,6 +1,7 @@
-# make run     the notebook, executed on the data set it makes itself
-# make test    all tests, the notebook among them
-# make clean   remove what these two wrote (out/ and caches); data, weights and .venv stay
+# make run       the notebook, executed on the data set it makes itself
+# make test      all tests, the notebook among them
+# make notebook  refresh the committed notebook (as make run, and cleaned)
+# make clean     remove what these two wrote (out/ and caches); data, weights and .venv stay
 #
 # Variables:
 #   PYTHON=python3.12          the interpreter that makes .venv (3.11 or newer)
@@ -19,7 +20,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 # albumentations would look for a newer version of itself at every import
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: run test clean .venv
+.PHONY: run test notebook clean .venv
 
 run: $(INSTALLED)
 	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET); its sections as they come:"
@@ -29,6 +30,12 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	    tests $(NOTEBOOK)
+
+# What is committed: executed with the quick preset, outputs and counts kept, all else stripped.
+notebook: $(INSTALLED)
+	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.execute $(NOTEBOOK) out
+	.venv/bin/nbstripout --keep-output --keep-count out/$(NOTEBOOK)
+	cp out/$(NOTEBOOK) $(NOTEBOOK)
 
 clean:
 	rm -rf out .pytest_cache

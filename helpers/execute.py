@@ -24,6 +24,7 @@ def execute(notebook, out_dir):
 
     client = NotebookClient(
         book, timeout=None, kernel_name="python3", on_cell_start=announce, coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(notebook.resolve().parent)}},
     )  # fmt: skip
     try:

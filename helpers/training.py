@@ -47,10 +47,18 @@ def make_loader(dataset, batch_size, shuffle, workers=0):
     The processes are spawned, as on Windows and macOS, so that what works here works there; they stay for all epochs.
     """
     batches = EpochBatches(len(dataset), batch_size, shuffle, dataset.seed)
-    processes = dict(num_workers=workers, multiprocessing_context="spawn", persistent_workers=True) if workers else {}
+    processes = {}
+    if workers:
+        processes = dict(num_workers=workers, multiprocessing_context="spawn", persistent_workers=True,
+                         worker_init_fn=_leave_interrupts_to_the_run)  # fmt: skip
     # a generator of its own: taking up an epoch again must not draw from the one that a layer or a loss may draw from
     own = torch.Generator().manual_seed(dataset.seed)
     return DataLoader(dataset, batch_sampler=batches, pin_memory=torch.cuda.is_available(), generator=own, **processes)
+
+
+def _leave_interrupts_to_the_run(_worker):
+    # Ctrl-C reaches every process of a terminal; a worker that died of it would end the run before it could be saved
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

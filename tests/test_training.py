@@ -364,6 +364,26 @@ def test_validation_changes_nothing_and_is_noted_with_its_step(make_run):
 # ------------------------------------------------------------------------------------------------------------------ fit
 
 
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+def test_ctrl_c_in_a_terminal_with_worker_processes_saves_the_run(portrait_folder, tmp_path):
+    """The signal reaches the run and its workers alike, as in a terminal."""
+    command = [sys.executable, "-m", "helpers.training",
+               *arguments(portrait_folder, tmp_path / "out", "workers=1", "epochs=900", "batch_size=6")]  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        seen = b""
+        while b"epoch 2/900" not in seen:
+            piece = process.stderr.read1()
+            assert piece, seen.decode()
+            seen += piece
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stderr.read().decode()
+    assert process.returncode == 130, rest
+    assert "interrupted; the same command goes on from here" in rest
+    assert read_checkpoint(tmp_path / "out" / LATEST)["epoch"] >= 1
+
+
 def test_ctrl_c_during_validation_loses_nothing_of_the_epoch(make_run, tmp_path, monkeypatch):
     whole, val_loader = make_run()
     fit(whole, val_loader, tmp_path / "whole")
