@@ -1,6 +1,7 @@
 """The presets, and the refusal of every setting that cannot be meant."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +115,13 @@ def test_other_settings_are_refused_as_they_were_written(text):
 def test_the_presets_own_name_is_no_setting():
     with pytest.raises(ValueError, match="^'name=mine': expected"):
         parse_setting("name=mine")
+
+
+def test_the_readme_tells_the_presets_as_they_are():
+    lines = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+    for name, config in PRESETS.items():
+        row = next(line for line in lines if line.startswith(f"| `{name}`"))
+        network = "lite" if config.network == "u2net_lite" else "full"
+        assert f"| {network}, {config.image_size}² |" in row
+        if name in ("smoke", "quick"):
+            assert f"| {config.synthetic_count} made portraits, {config.epochs} epochs |" in row
