@@ -9,7 +9,7 @@ from helpers.checkpoints import FINAL, read_checkpoint, weights_of
 from helpers.devices import best_runtime
 from helpers.photos import to_rgb
 from helpers.pretrained import FOLDER, SOURCES, find_pretrained
-from helpers.u2net import build, load_official, network_of, outputs_of
+from helpers.u2net import Stage, U2Net, build, load_official, network_of, outputs_of
 
 
 def alpha_of(model, photo, size, runtime):
@@ -92,8 +92,8 @@ def _pixels(photo):
 def load_matter(weights=None, device=None):
     """A `Matter` from a weight file, or from the best one in saved_models/.
 
-    Accepts our checkpoints, the published one and the original u2net.pth and u2netp.pth; the network is told from the
-    weights. Looked for in saved_models/: final_model_ckpt.pth, then u2net.pth, then u2netp.pth.
+    Accepts our checkpoints, the published one and the original u2net.pth and u2netp.pth; the network is built from the
+    table in the checkpoint, or told from the weights. Looked for in saved_models/: final_model_ckpt.pth, then u2net.pth, then u2netp.pth.
     Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none.
     """
     candidates = [weights] if weights else [FOLDER / FINAL, *(find_pretrained(name) for name in SOURCES)]
@@ -103,7 +103,7 @@ def load_matter(weights=None, device=None):
     state = read_checkpoint(path)
     official = weights_of(state, path)
     try:
-        model = build(network_of(official))
+        model = U2Net([Stage(*row) for row in state["table"]]) if "table" in state else build(network_of(official))
         load_official(model, official)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -51,6 +51,7 @@ class Run:
         """What a checkpoint holds: tensors and plain values only. The weights are under the original key names."""
         return {
             "model_state_dict": to_official(self.model),
+            "table": [list(stage) for stage in self.model.table],
             "optimizer_state_dict": self.optimizer.state_dict(),
             "scheduler_state_dict": self.schedule.state_dict(),
             "scaler_state_dict": self.scaler.state_dict(),

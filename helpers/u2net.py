@@ -135,6 +135,7 @@ class U2Net(nn.Module):
 
     def __init__(self, table):
         super().__init__()
+        self.table = tuple(table)
         encoder, decoder = table[:6], table[6:]
         widths = [3] + [stage.out for stage in encoder]
         self.encoder = nn.ModuleList(RSU(width, *stage[1:]) for width, stage in zip(widths, encoder))

@@ -6,7 +6,7 @@ from torch import nn
 
 from helpers.cutout import Matter, alpha_of, foreground_colours, load_matter, over
 from helpers.devices import Runtime
-from helpers.u2net import U2Net, normalise, to_official
+from helpers.u2net import LITE, U2Net, normalise, to_official
 
 FLOAT32 = Runtime(torch.device("cpu"), None, torch.contiguous_format)
 
@@ -102,6 +102,17 @@ def test_every_kind_of_weight_file_loads(wrap, tmp_path):
     matter = load_matter(tmp_path / "weights.pth", "cpu")
     assert matter.size == state.get("config", {"image_size": 320})["image_size"]
     x = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(matter.model(x)[0], model(x)[0], atol=1e-6)
+
+
+def test_a_network_of_ones_own_comes_back_from_its_checkpoint(tmp_path):
+    table = [stage._replace(mid=3, out=5) for stage in LITE]
+    table[0] = table[0]._replace(height=5)
+    model = U2Net(table).eval()
+    torch.save({"model_state_dict": to_official(model), "table": [list(stage) for stage in table]}, tmp_path / "own.pth")
+    matter = load_matter(tmp_path / "own.pth", "cpu")
+    x = torch.rand(1, 3, 48, 48)
     with torch.inference_mode():
         assert torch.allclose(matter.model(x)[0], model(x)[0], atol=1e-6)
 

@@ -33,11 +33,12 @@ def test_a_checkpoint_holds_everything_as_tensors_and_plain_values(make_run, tmp
     state = torch.load(tmp_path / "a.pth", weights_only=True)
     assert state.keys() == {
         "model_state_dict", "optimizer_state_dict", "scheduler_state_dict", "scaler_state_dict", "rng", "epoch",
-        "batch", "history", "config", "recipe",
+        "batch", "history", "config", "recipe", "table",
     }  # fmt: skip
     state["model_state_dict"] = dict(state["model_state_dict"])
     state["optimizer_state_dict"]["param_groups"][0].pop("betas")  # a tuple
     assert types_in(state) <= {torch.Tensor, int, float, str, bool, type(None)}
+    assert state["table"] == [list(stage) for stage in run.model.table]
     assert state["config"] == dataclasses.asdict(run.config)
     assert (state["epoch"], state["batch"]) == (1, 0)
     assert [len(state["history"][name]) for name in ("train", "val")] == [4, 1]
