@@ -361,6 +361,15 @@ def test_validation_changes_nothing_and_is_noted_with_its_step(make_run):
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
+def read_until(process, text):
+    """Read the error output of a process, its progress bars, until `text` appears in it."""
+    seen = b""
+    while text not in seen:
+        piece = process.stderr.read1()
+        assert piece, seen.decode()
+        seen += piece
+
+
 # ------------------------------------------------------------------------------------------------------------------ fit
 
 
@@ -372,11 +381,7 @@ def test_ctrl_c_in_a_terminal_with_worker_processes_saves_the_run(portrait_folde
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
-        seen = b""
-        while b"epoch 2/900" not in seen:
-            piece = process.stderr.read1()
-            assert piece, seen.decode()
-            seen += piece
+        read_until(process, b"epoch 2/900")
         os.killpg(process.pid, signal.SIGINT)
         rest = process.stderr.read().decode()
     assert process.returncode == 130, rest
@@ -544,11 +549,7 @@ def test_killed_and_started_again_the_headless_run_ends_the_same(portrait_folder
     with subprocess.Popen(
         command(tmp_path / "killed"), **options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
-        seen = b""
-        while b"epoch 2/3" not in seen:
-            piece = process.stderr.read1()
-            assert piece, seen.decode()
-            seen += piece
+        read_until(process, b"epoch 2/3")
         process.kill()
     assert process.returncode != 0
     assert read_checkpoint(tmp_path / "killed" / LATEST)["epoch"] == 1
