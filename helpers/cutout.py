@@ -93,7 +93,8 @@ def load_matter(weights=None, device=None):
     """A `Matter` from a weight file, or from the best one in saved_models/.
 
     Accepts our checkpoints, the published one and the original u2net.pth and u2netp.pth; the network is built from the
-    table in the checkpoint, or told from the weights. Looked for in saved_models/: final_model_ckpt.pth, then u2net.pth, then u2netp.pth.
+    table in the checkpoint, or told from the weights. Looked for in saved_models/: final_model_ckpt.pth, then
+    u2net.pth, then u2netp.pth.
     Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none.
     """
     candidates = [weights] if weights else [FOLDER / FINAL, *(find_pretrained(name) for name in SOURCES)]

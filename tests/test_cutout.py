@@ -110,7 +110,8 @@ def test_a_network_of_ones_own_comes_back_from_its_checkpoint(tmp_path):
     table = [stage._replace(mid=3, out=5) for stage in LITE]
     table[0] = table[0]._replace(height=5)
     model = U2Net(table).eval()
-    torch.save({"model_state_dict": to_official(model), "table": [list(stage) for stage in table]}, tmp_path / "own.pth")
+    state = {"model_state_dict": to_official(model), "table": [list(stage) for stage in table]}
+    torch.save(state, tmp_path / "own.pth")
     matter = load_matter(tmp_path / "own.pth", "cpu")
     x = torch.rand(1, 3, 48, 48)
     with torch.inference_mode():
