@@ -9,22 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from helpers.atomic import whole_file
+
 LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
 
 
 def write_checkpoint(path, state):
     """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_checkpoint(path):

@@ -64,18 +64,20 @@ class Matter:
 
     def alpha(self, photo):
         """The alpha matte (H, W) float32 in [0, 1] at the photo's size."""
-        pixels, opacity = _pixels(photo)
-        return alpha_of(self.model, pixels, self.size, self.runtime) * opacity
+        return self._matte(photo)[1]
 
     def cutout(self, photo):
         """An RGBA `PIL.Image` with straight alpha and clean foreground colours, at the photo's size.
 
         What was transparent in the photo stays so.
         """
-        pixels, opacity = _pixels(photo)
-        alpha = alpha_of(self.model, pixels, self.size, self.runtime) * opacity
+        pixels, alpha = self._matte(photo)
         colours = foreground_colours(pixels, alpha)
         return Image.fromarray(np.dstack([colours, (alpha * 255).round().astype(np.uint8)]))
+
+    def _matte(self, photo):
+        pixels, opacity = _pixels(photo)
+        return pixels, alpha_of(self.model, pixels, self.size, self.runtime) * opacity
 
 
 def _pixels(photo):

@@ -1,12 +1,13 @@
 """Run the notebook from the command line, saying where it is: python -m helpers.execute NOTEBOOK OUT_DIR"""
 
-import os
 import sys
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+from helpers.atomic import whole_file
 
 
 def execute(notebook, out_dir):
@@ -30,10 +31,8 @@ def execute(notebook, out_dir):
     try:
         client.execute()
     finally:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-        nbformat.write(book, temporary)
-        os.replace(temporary, out)
+        with whole_file(out) as temporary:
+            nbformat.write(book, temporary)
     return out
 
 

@@ -1,13 +1,14 @@
 """The original authors' weights: where they lie on this disk, or where to fetch them, trusted by their hash only."""
 
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
+
+from helpers.atomic import whole_file
 
 FOLDER = Path(__file__).parent.parent / "saved_models"
 
@@ -75,25 +76,20 @@ def fetch_pretrained(network, folder=FOLDER, timeout=10):
 
 
 def _download(place, source, folder, timeout):
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{source.file}.{os.getpid()}.tmp"
     digest = hashlib.sha256()
     limit = 2 * source.size  # a page or another file in its stead must not fill the disk
-    try:
-        with (
-            urllib.request.urlopen(place, timeout=timeout) as answer,
-            open(temporary, "wb") as file,
-            tqdm(total=source.size, unit="B", unit_scale=True, desc=source.file) as bar,
-        ):
-            while chunk := answer.read(1 << 20):
-                file.write(chunk)
-                digest.update(chunk)
-                bar.update(len(chunk))
-                if file.tell() > limit:
-                    raise ValueError(f"more than {limit:,} bytes, expected about {source.size:,}")
+    with (
+        whole_file(folder / source.file) as temporary,
+        urllib.request.urlopen(place, timeout=timeout) as answer,
+        open(temporary, "wb") as file,
+        tqdm(total=source.size, unit="B", unit_scale=True, desc=source.file) as bar,
+    ):
+        while chunk := answer.read(1 << 20):
+            file.write(chunk)
+            digest.update(chunk)
+            bar.update(len(chunk))
+            if file.tell() > limit:
+                raise ValueError(f"more than {limit:,} bytes, expected about {source.size:,}")
         if digest.hexdigest() != source.sha256:
             raise ValueError(f"sha256 is {digest.hexdigest()}, expected {source.sha256}")
-        os.replace(temporary, folder / source.file)
-    finally:
-        temporary.unlink(missing_ok=True)
     return folder / source.file

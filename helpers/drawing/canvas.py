@@ -48,13 +48,6 @@ class View:
         x, y = points[..., 0], points[..., 1]
         return np.stack([self.origin[0] + x * cos - y * sin, self.origin[1] + x * sin + y * cos], -1).astype(np.float32)
 
-    def to_local(self, pixels):
-        """Pixel positions (..., 2) → local points (..., 2), float32."""
-        cos, sin = np.cos(self.angle) / self.scale, np.sin(self.angle) / self.scale
-        pixels = np.asarray(pixels, np.float32)
-        x, y = pixels[..., 0] - self.origin[0], pixels[..., 1] - self.origin[1]
-        return np.stack([x * cos + y * sin, y * cos - x * sin], -1).astype(np.float32)
-
     def moved(self, point, turn=0.0, zoom=1.0):
         """The view whose origin lies at this view's local `point`, turned by `turn` radians and scaled by `zoom`."""
         return replace(self, origin=tuple(map(float, self.to_pixels(point))), scale=self.scale * zoom,

@@ -1,0 +1,21 @@
+"""Files that are always whole: written under a temporary name beside the place, and renamed at the end."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_file(path):
+    """A temporary path to write to; it becomes `path` if the block ends well, and is removed if it raises.
+
+    So `path` is the old file or the new one, never a part of either. Its folder is made if there is none.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
