@@ -1,162 +1,114 @@
-"""Finding portraits and their truths in EasyPortrait's layout, and reading them as training samples.
+"""Data sets on the command line: is one fit to train on, what is in it, and a smaller copy of it.
 
-Light on purpose (no torch): worker processes and the portrait generator import it.
+    python -m helpers.datasets check DIR                 # every pair read; exit code 1 if anything is wrong
+    python -m helpers.datasets manifest DIR              # DIR/manifest.csv: one line per pair, to be edited
+    python -m helpers.datasets prepare DIR OUT --size 512
+
+DIR is a data set in one of `helpers.known_layouts.LAYOUTS`, or a manifest.
 """
 
-import csv
-import os
-import random
-import warnings
+import argparse
+import sys
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
+from tqdm import tqdm
 
-from helpers.photos import EXTENSIONS, read_grey, read_photo
-
-CLASSES = ("BACKGROUND", "PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW", "LEFT_EYE", "RIGHT_EYE", "LIPS", "TEETH")
-"""EasyPortrait's class names (table 1 of the report); the position is the pixel value in an annotation PNG."""
-
-SPLITS = ("train", "val", "test")
+from helpers.checking import check, first_lines
+from helpers.layouts import LAYOUTS, find_splits
+from helpers.manifests import MANIFEST, write_manifest
+from helpers.photos import picture_size
+from helpers.preparing import prepare
 
 
-class Pair(NamedTuple):
-    """One portrait: its photo, its truth, and whether the truth is a soft matte or a PNG of class ids."""
-
-    image: Path
-    truth: Path
-    is_matte: bool = False
-
-
-def splits_in(folder, truth="annotations"):
-    """The splits (of `SPLITS`) that a folder has images and truths for; v1, v2 and made sets have all three."""
-    return [split for split in SPLITS if all(_existing(folder, kind, split) for kind in ("images", truth))]
-
-
-def find_pairs(folder, split, truth="annotations"):
-    """Pairs of a split of an EasyPortrait folder, matched by file name and sorted by it.
-
-    Both layouts are understood: `images/train/x.jpg` with `annotations/train/x.png`, and `train/images/x.jpg` with
-    `train/annotations/x.png`. `truth="mattes"` takes the exact alphas of the made data set instead.
-    Images without a truth are left out with one warning that counts them and names the first ones.
-    Raises FileNotFoundError naming the folder that is missing or holds no pair.
-    """
-    images, truths = (_split_folder(folder, kind, split) for kind in ("images", truth))
-    masks = {path.stem: path for path in sorted(truths.iterdir()) if path.suffix.lower() == ".png"}
-    photos = sorted(path for path in images.iterdir() if path.suffix.lower() in EXTENSIONS)
-    pairs = [Pair(photo, masks[photo.stem], truth == "mattes") for photo in photos if photo.stem in masks]
-    orphans = [photo.name for photo in photos if photo.stem not in masks]
-    if not pairs:
-        raise FileNotFoundError(f"{images}: no image has a mask of the same name in {truths}")
-    if orphans:
-        names = ", ".join(orphans[:3]) + (", …" if len(orphans) > 3 else "")
-        warnings.warn(f"{images}: {len(orphans)} images without a mask in {truths} left out: {names}", stacklevel=2)
-    return pairs
+def main(arguments=None):
+    """Returns the exit code: 0, 1 if something is wrong with the data or could not be done, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted{options.on_interrupt}", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
-def _existing(folder, kind, split):
-    """`folder/kind/split` or `folder/split/kind`, whichever is there; None if neither is."""
-    candidates = (Path(folder) / kind / split, Path(folder) / split / kind)
-    return next((path for path in candidates if path.is_dir()), None)
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m helpers.datasets", description=__doc__.splitlines()[0])
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("folder", type=Path, metavar="DIR", help="the data set: a folder, or a manifest")
+    common.add_argument("--layout", choices=list(LAYOUTS), help="how its files lie; default: recognised")
+    common.add_argument("--truth", choices=("annotations", "mattes"), default="annotations",
+                        help="in EasyPortrait's layout: class masks, or the made data set's exact alphas")  # fmt: skip
+    parallel = argparse.ArgumentParser(add_help=False)
+    parallel.add_argument("--workers", type=int, metavar="N", help="processes; default: one per core, 0: none")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("check", parents=[common, parallel], help="read every pair, find what is wrong")
+    command.set_defaults(command=_check, on_interrupt="")
+
+    command = commands.add_parser("manifest", parents=[common], help=f"list the pairs in a {MANIFEST}")
+    command.add_argument("-o", "--out", type=Path, metavar="FILE", help=f"default: DIR/{MANIFEST}, read instead of the "
+                         "folder from then on")  # fmt: skip
+    command.add_argument("--figure", metavar="FILE", help="draw the counts as well, such as counts.png")
+    command.set_defaults(command=_manifest, on_interrupt="")
+
+    command = commands.add_parser("prepare", parents=[common, parallel], help="write a smaller copy")
+    command.add_argument("out", type=Path, metavar="OUT", help="folder for the copy; an unfinished one is finished")
+    command.add_argument("--size", type=int, default=512, metavar="S", help="longest side in pixels; default: 512")
+    command.set_defaults(command=_prepare, on_interrupt="; the same command goes on from here")
+    return parser
 
 
-def _split_folder(folder, kind, split):
-    path = _existing(folder, kind, split)
-    if path is None:
-        raise FileNotFoundError(
-            f"{Path(folder) / kind / split}: no such folder. Expected EasyPortrait's layout, "
-            "images/{train,val,test}/*.jpg with annotations/{train,val,test}/*.png; "
-            f"unpack its zips into {folder}, or correct the path"
-        )
-    return path
+def _check(options):
+    report = check(options.folder, options.truth, options.layout, options.workers)
+    print(report)
+    return 1 if report.problems else 0
 
 
-def read_alpha(pair):
-    """The truth of a pair as (H, W) uint8 alpha: class ids become 255 where not background, mattes stay as they are."""
-    truth = read_grey(pair.truth)
-    return truth if pair.is_matte else np.where(truth > 0, np.uint8(255), np.uint8(0))
-
-
-def read_pair(pair):
-    """Photo (H, W, 3) uint8 RGB and alpha (H, W) uint8 of a pair.
-
-    Raises ValueError naming the file that is unreadable, or both files if their sizes differ.
-    """
-    image, alpha = read_photo(pair.image), read_alpha(pair)
-    if image.shape[:2] != alpha.shape:
-        (height, width), (mask_height, mask_width) = image.shape[:2], alpha.shape
+def _manifest(options):
+    folder = options.folder
+    source = folder if folder.is_file() else folder / MANIFEST
+    out = options.out or source
+    if options.layout in (None, "manifest") and out.exists() and out.resolve() == source.resolve():
         raise ValueError(
-            f"{pair.truth}: {mask_width}×{mask_height} pixels, but its photo {pair.image} has {width}×{height} "
-            "(after EXIF rotation); replace or remove the pair"
+            f"{out}: is what would be read, too; name another file with -o, or the folder's --layout to list it anew"
         )
-    return image, alpha
+    splits = find_splits(folder, options.truth, options.layout)
+    for split, found in splits.items():
+        if found.left_out():
+            print(f"left out of {split}: {found.left_out()}", file=sys.stderr)
+    listed, sizes, failed = {}, {}, []
+    for split, found in splits.items():
+        for pair in tqdm(found.pairs, desc=split, unit="file", mininterval=1.0):
+            try:
+                sizes[pair.image] = picture_size(pair.image)
+            except (ValueError, OSError) as error:
+                failed.append(str(error))
+        listed[split] = [pair for pair in found.pairs if pair.image in sizes]
+    if not sizes:
+        raise FileNotFoundError(f"{folder}: no readable photo with a truth there")
+    write_manifest(out, listed, sizes)
+    if options.figure:
+        from helpers.plots import counts  # brings matplotlib and torch
+
+        counts(listed).savefig(options.figure)
+    return _told(listed, failed, out)
 
 
-def user_ids(folder, pairs):
-    """The set of persons in `pairs`, by the `user_id` column of the folder's meta.csv.
-
-    A picture that meta.csv doesn't tell about counts as a person of its own.
-    """
-    users = {}
-    for place in ("", "annotations", "meta"):
-        path = Path(folder) / place / "meta.csv"
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            for row in csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ","):
-                name = row.get("image_name") or row.get("attachment_id") or ""
-                users[os.path.splitext(name)[0]] = row.get("user_id") or name
-            break
-    return {users.get(pair.image.stem, pair.image.stem) for pair in pairs}
+def _prepare(options):
+    done = prepare(options.folder, options.out, options.size, options.truth, options.layout, options.workers)
+    return _told(done.splits, done.failed, options.out)
 
 
-class PortraitDataset:
-    """Augmented samples, each determined by (seed, epoch, index) alone.
-
-    So a sample is the same whichever process reads it, and however often the run was stopped and resumed.
-    """
-
-    def __init__(self, pairs, transform, seed=0):
-        self.pairs, self.transform, self.seed = pairs, transform, seed
-
-    def __len__(self):
-        return len(self.pairs)
-
-    def __getitem__(self, key):
-        """Image (3, S, S) uint8 and alpha (1, S, S) uint8 for the key `(epoch, index)`."""
-        epoch, index = key
-        image, alpha = read_pair(self.pairs[index])
-        numbers = np.random.default_rng((self.seed, epoch, index))
-        # One stream for all transforms: set_random_seed would start each from the same number, so that the photos that
-        # are cropped were those that are mirrored, and so on.
-        self.transform.set_random_state(numbers, random.Random(int(numbers.integers(2**63))))
-        sample = self.transform(image=image, mask=alpha)
-        return np.ascontiguousarray(sample["image"].transpose(2, 0, 1)), sample["mask"][None]
+def _told(splits, failed, out):
+    """Print what was written and what was left out; returns the exit code."""
+    if failed:
+        print("\n".join([f"cannot be read and left out: {len(failed)}", *first_lines(failed)]), file=sys.stderr)
+    counts = ", ".join(f"{len(pairs)} {split}" for split, pairs in splits.items())
+    print(f"{sum(map(len, splits.values()))} pairs ({counts}): {out}")
+    return 1 if failed else 0
 
 
-class EpochBatches:
-    """Batch sampler whose order depends on (seed, epoch) alone, and which can start at any batch of an epoch.
-
-    Yields lists of keys `(epoch, index)` for `PortraitDataset`. Shuffled: incomplete last batches are dropped (another
-    remainder every epoch). Not shuffled: all indices in order.
-    """
-
-    def __init__(self, count, batch_size, shuffle, seed=0):
-        self.count, self.shuffle, self.seed = count, shuffle, seed
-        self.batch_size = min(batch_size, count)
-        self.epoch = self.first_batch = 0
-
-    def __len__(self):
-        """Batches in a whole epoch."""
-        return self.count // self.batch_size if self.shuffle else -(-self.count // self.batch_size)
-
-    def seek(self, epoch, batch=0):
-        """Make the next iteration start at this batch of this epoch."""
-        self.epoch, self.first_batch = epoch, batch
-
-    def __iter__(self):
-        order = np.arange(self.count)
-        if self.shuffle:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        for batch in range(self.first_batch, len(self)):
-            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(self.epoch, int(index)) for index in chosen]
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from helpers.datasets import SPLITS
+from helpers.layouts import SPLITS
 from helpers.drawing.scene import draw_scene
 
 GENERATOR_VERSION = 1
@@ -43,7 +43,7 @@ class Portrait(NamedTuple):
     image: np.ndarray
     """(H, W, 3) uint8 RGB: matte · person + (1 - matte) · background, seen through a simulated camera."""
     annotation: np.ndarray
-    """(H, W) uint8, indices into `helpers.datasets.CLASSES`; not 0 exactly where the matte is at least 128."""
+    """(H, W) uint8, indices into `helpers.layouts.CLASSES`; not 0 exactly where the matte is at least 128."""
     matte: np.ndarray
     """(H, W) uint8, 255 · alpha: exact, with strands of hair finer than a pixel."""
 

@@ -1,5 +1,11 @@
 """Pictures of every mode, turned and broken, with the values that must come out."""
 
+import platform
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -123,14 +129,42 @@ def test_masks_keep_their_values_and_their_palette_indices(tmp_path):
         assert read_grey(tmp_path / name).dtype == np.uint8
 
 
+@pytest.mark.parametrize("options", [{}, {"bits": 4}, {"transparency": 3}], ids=["plain", "4 bits", "transparent"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_grey_png_masks_are_what_pillow_reads(orientation, options, tmp_path):
+    ids, exif = np.random.default_rng(0).integers(0, 9, (21, 34), np.uint8), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(ids).save(tmp_path / "mask.png", exif=exif, **options)
+    assert np.array_equal(read_grey(tmp_path / "mask.png"), np.array(open_picture(tmp_path / "mask.png")))
+
+
+def test_gigantic_masks_are_named(tmp_path):
+    Image.new("L", (1, 1)).save(tmp_path / "mask.png")
+    data = bytearray((tmp_path / "mask.png").read_bytes())
+    data[16:24] = 2 * (100_000).to_bytes(4)
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    (tmp_path / "mask.png").write_bytes(data)
+    with pytest.raises(ValueError, match=r"mask\.png: not a readable picture .*exceeds limit"):
+        read_grey(tmp_path / "mask.png")
+
+
 def test_one_bit_masks_are_0_and_255(tmp_path):
     Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).convert("1").save(tmp_path / "bits.png")
     assert read_grey(tmp_path / "bits.png").tolist() == [[0, 255], [255, 0]]
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "I;16"])
-def test_masks_in_colour_are_refused_by_name(mode, tmp_path):
-    Image.new(mode, (4, 4)).save(tmp_path / "mask.png")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_grey_masks_saved_in_colour_are_read(mode, tmp_path):
+    grey = np.arange(0, 256, 16, np.uint8).reshape(4, 4)
+    Image.fromarray(grey).convert(mode).save(tmp_path / "mask.png")
+    assert np.array_equal(read_grey(tmp_path / "mask.png"), grey)
+
+
+@pytest.mark.parametrize("mode, colour", [
+    ("RGB", TEAL), ("RGBA", (*TEAL, 255)), ("RGBA", (9, 9, 9, 254)), ("LA", (9, 0)), ("I;16", 9),
+])  # fmt: skip
+def test_masks_in_colour_are_refused_by_name(mode, colour, tmp_path):
+    Image.new(mode, (4, 4), colour).save(tmp_path / "mask.png")
     with pytest.raises(ValueError, match=r"mask\.png: a mask must be one 8-bit channel, found mode"):
         read_grey(tmp_path / "mask.png")
 
@@ -178,3 +212,25 @@ def test_a_folder_without_pictures_is_named(tmp_path):
 def test_the_sample_portraits_are_there():
     hopper, collins = (read_photo(path) for path in sample_portraits())
     assert hopper.shape[1:] == collins.shape[1:] == (512, 3)
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has another way with memory")
+def test_memory_of_one_photo_is_kept_for_the_next():
+    script = (
+        "import resource, sys\n"
+        "import numpy as np\n"
+        "if sys.argv[1:]: import helpers.photos\n"
+        "faults = []\n"
+        "for _ in range(20):\n"
+        "    [np.full(3 * 2**20, 7, np.uint8) for _ in range(4)]\n"
+        "    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
+        "print(faults[-1] - faults[9])\n"
+    )
+    without, kept = (
+        subprocess.run([sys.executable, "-c", script, *words], cwd=Path(__file__).parents[1], check=True,
+                       capture_output=True, text=True).stdout for words in ([], ["import it"])
+    )  # fmt: skip
+    assert int(kept) < 100 < int(without)

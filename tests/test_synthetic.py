@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers import synthetic
-from helpers.datasets import CLASSES
+from helpers.layouts import CLASSES
 from helpers.drawing.face import Expression, paint_face
 from helpers.drawing.identity import random_identity
 from helpers.synthetic import make_portrait, write_dataset

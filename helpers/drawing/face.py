@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.datasets import CLASSES
+from helpers.layouts import CLASSES
 from helpers.drawing.canvas import Canvas, View, ellipse, fill, spline, step, stroke
 from helpers.drawing.noise import fractal
 
