@@ -1,12 +1,14 @@
 """Every figure of the notebook; each function draws one and returns it."""
 
+from collections import Counter
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
 from PIL import Image
 
-from helpers.datasets import CLASSES
+from helpers.layouts import CLASSES
 from helpers.schedule import annihilation_start
 
 CLASS_COLOURS = ListedColormap(
@@ -80,6 +82,25 @@ def alpha_histogram(masks):
         axis.hist(np.ravel(alphas), bins=51, range=(0, 1), log=True, color="#4c78a8")
         axis.set(title=name, xlabel="alpha")
     axes[0].set_ylabel("pixels")
+    figure.tight_layout()
+    return figure
+
+
+def counts(splits):
+    """How many portraits each category has, one bar with a piece for each split; `splits` maps a split to its pairs."""
+    tallies = {split: Counter(pair.category or "no category" for pair in pairs) for split, pairs in splits.items()}
+    totals = sum(tallies.values(), Counter())
+    names = sorted(totals, key=totals.get)  # the first is drawn at the bottom
+    figure, axis = plt.subplots(figsize=(7, 1.2 + 0.3 * len(names)))
+    left = np.zeros(len(names), int)
+    for split, tally in tallies.items():
+        pieces = np.array([tally[name] for name in names], int)
+        axis.barh(names, pieces, left=left, label=split)
+        left += pieces
+    for row, total in enumerate(left):
+        axis.text(total, row, f" {total:,}", va="center", fontsize=8)
+    axis.set(title="portraits by category", xlabel="pictures", xlim=(0, 1.12 * max(totals.values(), default=1)))
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     return figure
 

@@ -8,6 +8,7 @@ import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from helpers import plots  # noqa: E402
+from helpers.pairs import Pair  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,19 @@ def test_loss_curves_average_each_stretch_of_iterations():
     assert mean.get_ydata().tolist() == [3, 2, 5]
     assert mean.get_xdata().tolist() == [1.5, 3.5, 5]
     assert figure.axes[1].lines[1].get_xydata().tolist() == [[5, 2.5]]
+
+
+def test_categories_are_counted_by_split():
+    def pairs(count, category):
+        return [Pair("photo", "truth", category=category)] * count
+
+    splits = {"train": pairs(3, "p3m") + pairs(1100, ""), "val": pairs(2, "p3m"), "test": pairs(1, "cod10k")}
+    axis = plots.counts(splits).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["cod10k", "p3m", "no category"]
+    assert [[bar.get_width() for bar in bars] for bars in axis.containers] == [[0, 3, 1100], [0, 2, 0], [1, 0, 0]]
+    assert [bar.get_x() for bar in axis.containers[1]] == [0, 3, 1100]
+    assert [text.get_text().strip() for text in axis.texts] == ["1", "5", "1,100"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["train", "val", "test"]
 
 
 def test_the_annihilation_phase_is_marked_where_rates_fall_below_the_first():

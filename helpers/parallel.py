@@ -1,0 +1,70 @@
+"""The same work for many files, spread over the cores."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+import cv2
+from tqdm import tqdm
+
+CHUNK = 4
+"""Items a worker takes at a time: enough that handing them over costs nothing, few enough to stop within seconds."""
+
+
+def in_parallel(function, items, workers=None, description="reading"):
+    """Yield `function(item)` for each item of the list `items` in their order, under a progress bar.
+
+    `workers` is the number of processes, all cores if None; with 0 or 1 the work is done in this one. The processes are
+    spawned, so `function` must be importable, and a script that calls this needs the usual `if __name__ ==
+    "__main__":`. What `function` raises is raised here and ends the work; so does Ctrl-C, after the chunks begun.
+    Raises RuntimeError if a worker dies.
+    """
+    if not items:
+        return
+    workers = min(os.cpu_count() or 1 if workers is None else workers, -(-len(items) // CHUNK))
+    bar = {"total": len(items), "desc": description, "unit": "file", "mininterval": 1.0}
+    if workers <= 1:
+        yield from tqdm(map(function, items), **bar)
+        return
+    # spawn: forking a process in which torch runs threads can hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
+        try:
+            with _interrupts_held():
+                results = pool.map(function, items, chunksize=CHUNK)  # starts the processes
+            yield from tqdm(results, **bar)
+        except BrokenExecutor as error:
+            raise RuntimeError("a worker process died, probably for want of memory; use fewer workers") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held():
+    """Ctrl-C, which a terminal sends to all processes, waits for the end of the block; those begun in it never see it.
+
+    So none of them is hit by it while it is still importing. On Windows, which knows no signal masks, it may be.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker():
+    """One thread per process, Ctrl-C left to the parent, and an end with the parent, even if that one is killed."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it wasn't masked
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
