@@ -7,9 +7,10 @@ from PIL import Image, ImageColor
 
 from helpers.checkpoints import FINAL, read_checkpoint, weights_of
 from helpers.devices import best_runtime
+from helpers.networks import network_in
 from helpers.photos import to_rgb
 from helpers.pretrained import FOLDER, SOURCES, find_pretrained
-from helpers.u2net import Stage, U2Net, build, load_official, network_of, outputs_of
+from helpers.u2net import outputs_of
 
 
 def alpha_of(model, photo, size, runtime):
@@ -94,9 +95,9 @@ def _pixels(photo):
 def load_matter(weights=None, device=None):
     """A `Matter` from a weight file, or from the best one in saved_models/.
 
-    Accepts our checkpoints, the published one and the original u2net.pth and u2netp.pth; the network is built from the
-    table in the checkpoint, or told from the weights. Looked for in saved_models/: final_model_ckpt.pth, then
-    u2net.pth, then u2netp.pth.
+    Accepts our checkpoints of any network, the published one and the original u2net.pth and u2netp.pth; the network is
+    built from the table in the checkpoint, or told from the weights. Looked for in saved_models/:
+    final_model_ckpt.pth, then u2net.pth, then u2netp.pth.
     Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none.
     """
     candidates = [weights] if weights else [FOLDER / FINAL, *(find_pretrained(name) for name in SOURCES)]
@@ -104,10 +105,9 @@ def load_matter(weights=None, device=None):
     if path is None:
         raise FileNotFoundError(f"{FOLDER}: no weights there; train some, or put the original u2net.pth into it")
     state = read_checkpoint(path)
-    official = weights_of(state, path)
+    held = weights_of(state, path)
     try:
-        model = U2Net([Stage(*row) for row in state["table"]]) if "table" in state else build(network_of(official))
-        load_official(model, official)
+        model = network_in(state, held)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     size = state["config"]["image_size"] if "config" in state else 320  # what U²-Net and the report trained at

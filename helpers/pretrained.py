@@ -1,4 +1,4 @@
-"""The original authors' weights: where they lie on this disk, or where to fetch them, trusted by their hash only."""
+"""Published weights to start from: where they lie on this disk, or where to fetch them, trusted by their hash only."""
 
 import hashlib
 import urllib.error
@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from tqdm import tqdm
 
 from helpers.atomic import whole_file
@@ -14,7 +15,10 @@ FOLDER = Path(__file__).parent.parent / "saved_models"
 
 
 class Source(NamedTuple):
-    """A published weight file: its name, about how many bytes it has, its hash, and the places that had it."""
+    """A published weight file: its name, about how many bytes it has, its hash, and the places that had it.
+
+    `sha256` may be just the beginning of the hash, where its publisher tells no more.
+    """
 
     file: str
     size: int
@@ -44,7 +48,19 @@ SOURCES = {
         ),
     ),
 }  # fmt: skip
-"""By the name of the network. The links died often; the hash decides what is accepted."""
+"""The authors' weights by the name of the network. The links died often; the hash decides what is accepted."""
+
+ENCODERS = {
+    "resnet50_unet": Source(
+        "resnet50-11ad3fa6.pth", 102_540_417, "11ad3fa6",
+        ("https://download.pytorch.org/models/resnet50-11ad3fa6.pth",),
+    ),
+}  # fmt: skip
+"""Weights trained on ImageNet for the encoder of a network, by the network's name; they cut out nothing by themselves.
+
+torchvision publishes the first 8 digits of the hash, in the file's name. They tell a damaged file; against a forged one
+stand https and `weights_only=True`.
+"""
 
 
 def find_pretrained(network, folder=FOLDER):
@@ -59,20 +75,43 @@ def find_pretrained(network, folder=FOLDER):
     return None
 
 
+def find_encoder(network, folder=FOLDER):
+    """Path of torchvision's weights for the encoder of a network (`resnet50_unet`) if they are on this disk, else None.
+
+    Looked for in `folder`, then in torchvision's own cache. In each the version named in `ENCODERS` comes first, then
+    any other, such as `resnet50-0676ba61.pth`.
+    """
+    source = ENCODERS[network]
+    for place in (Path(folder), Path(torch.hub.get_dir()) / "checkpoints"):
+        paths = place.glob(source.file.replace(source.sha256, "?" * len(source.sha256)))
+        found = min(paths, key=lambda path: (path.name != source.file, path.name), default=None)
+        if found:
+            return found
+    return None
+
+
 def fetch_pretrained(network, folder=FOLDER, timeout=10):
     """Download the authors' weights for a network into `folder`, from the first place that has the right file.
 
     The hash is checked before the file gets its name, so nothing wrong or partial is left behind. Returns its path.
     Raises ConnectionError saying what each place answered; `timeout` is in seconds of silence.
     """
-    source = SOURCES[network]
+    return _fetch(SOURCES[network], Path(folder), timeout)
+
+
+def fetch_encoder(network, folder=FOLDER, timeout=10):
+    """Download torchvision's weights for the encoder of a network into `folder`; as `fetch_pretrained` does."""
+    return _fetch(ENCODERS[network], Path(folder), timeout)
+
+
+def _fetch(source, folder, timeout):
     answers = []
     for place in source.places:
         try:
-            return _download(place, source, Path(folder), timeout)
+            return _download(place, source, folder, timeout)
         except (urllib.error.URLError, OSError, ValueError) as error:
             answers.append(f"{place}: {error}")
-    raise ConnectionError(f"{source.file} could not be fetched. " + "; ".join(answers))
+    raise ConnectionError(f"{source.file} could not be fetched; put it into {folder} by hand. " + "; ".join(answers))
 
 
 def _download(place, source, folder, timeout):
@@ -90,6 +129,6 @@ def _download(place, source, folder, timeout):
             bar.update(len(chunk))
             if file.tell() > limit:
                 raise ValueError(f"more than {limit:,} bytes, expected about {source.size:,}")
-        if digest.hexdigest() != source.sha256:
+        if not digest.hexdigest().startswith(source.sha256):
             raise ValueError(f"sha256 is {digest.hexdigest()}, expected {source.sha256}")
     return folder / source.file

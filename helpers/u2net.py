@@ -172,25 +172,6 @@ class U2Net(nn.Module):
         return [torch.sigmoid(logits.float()) for logits in (fused, *sides)]
 
 
-def build(network):
-    """A network by its name, with random weights; raises ValueError with the names of `TABLES` for another."""
-    if network not in TABLES:
-        raise ValueError(f"unknown network {network!r}: known are {', '.join(TABLES)}")
-    return U2Net(TABLES[network])
-
-
-def network_of(state_dict):
-    """Name of the network that an official state dict belongs to, told by the width of its first stage.
-
-    Raises ValueError for a state dict of anything else.
-    """
-    weight = state_dict.get("stage1.rebnconv1.conv_s1.weight")
-    for network, table in TABLES.items():
-        if weight is not None and weight.shape[0] == table[0].mid:
-            return network
-    raise ValueError("these are no U²-Net weights: stage1.rebnconv1.conv_s1.weight is missing or of another width")
-
-
 def _official_names(model):
     """Our state dict's keys → those of the original code, e.g. `encoder.0.entry.conv.weight` →
     `stage1.rebnconvin.conv_s1.weight`."""
@@ -214,13 +195,19 @@ def to_official(model):
 
 
 def load_official(model, state_dict):
-    """Load a state dict with the original code's key names, exactly.
+    """Load a state dict with the original code's key names, exactly; errors as in `load_exactly`."""
+    load_exactly(model, state_dict, _official_names(model))
+
+
+def load_exactly(model, state_dict, names=None):
+    """Load a state dict that has the keys of `model` and no others; or their translations, by a dict `names`.
 
     Accepts files with all of batch norm's `num_batches_tracked` counters (as u2net_human_seg.pth) or with none of them
     (as u2net.pth). Raises ValueError naming every other key that is missing, unknown or of another shape; the model is
     then unchanged.
     """
-    names, own = _official_names(model), model.state_dict()
+    own = model.state_dict()
+    names = names or {key: key for key in own}
     counters = {theirs for ours, theirs in names.items() if ours.endswith("num_batches_tracked")}
     missing = set(names.values()) - set(state_dict)
     if missing >= counters:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from helpers import pretrained
-from helpers.pretrained import SOURCES, Source, fetch_pretrained, find_pretrained
+from helpers.pretrained import ENCODERS, SOURCES, Source, fetch_encoder, fetch_pretrained, find_encoder, find_pretrained
 
 GOOD = bytes(range(256)) * 40
 
@@ -100,6 +100,53 @@ def test_weights_are_found_in_both_places(network, place, tmp_path):
     (tmp_path / place).parent.mkdir(exist_ok=True)
     (tmp_path / place).write_bytes(b"")
     assert find_pretrained(network, tmp_path) == tmp_path / place
+
+
+def encoder_source(server, monkeypatch, sha256):
+    """Has the encoder's weights on the server, known by the hash `sha256`; returns the file's name."""
+    place = f"http://127.0.0.1:{server.server_port}/good"
+    source = Source(f"resnet50-{sha256}.pth", len(GOOD), sha256, (place,))
+    monkeypatch.setitem(pretrained.ENCODERS, "resnet50_unet", source)
+    return source.file
+
+
+def test_an_encoder_is_known_by_the_beginning_of_its_hash(server, monkeypatch, tmp_path):
+    file = encoder_source(server, monkeypatch, hashlib.sha256(GOOD).hexdigest()[:8])
+    path = fetch_encoder("resnet50_unet", tmp_path)
+    assert path == tmp_path / file
+    assert path.read_bytes() == GOOD
+
+
+def test_an_encoder_with_another_hash_is_refused(server, monkeypatch, tmp_path):
+    whole = hashlib.sha256(GOOD).hexdigest()
+    file = encoder_source(server, monkeypatch, whole[1:9])  # in the hash, but not its beginning
+    with pytest.raises(ConnectionError, match=f"{file}.* by hand.*sha256 is {whole}"):
+        fetch_encoder("resnet50_unet", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_is_found_in_the_folder_then_in_torchvisions_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    folder, cache = tmp_path / "saved", tmp_path / "torch" / "hub" / "checkpoints"
+    assert find_encoder("resnet50_unet", folder) is None
+    folder.mkdir()
+    cache.mkdir(parents=True)
+    for other in ("resnet50.pth", "resnet101-11ad3fa6.pth", "wide_resnet50-11ad3fa6.pth"):
+        (folder / other).write_bytes(b"")
+    assert find_encoder("resnet50_unet", folder) is None
+    # each of these goes before those above it
+    for path in (cache / "resnet50-0676ba61.pth", cache / "resnet50-11ad3fa6.pth",
+                 folder / "resnet50-0676ba61.pth", folder / "resnet50-11ad3fa6.pth"):  # fmt: skip
+        path.write_bytes(b"")
+        assert find_encoder("resnet50_unet", folder) == path
+
+
+def test_every_encoder_has_its_hash_in_its_name():
+    assert not ENCODERS.keys() & SOURCES.keys()  # what cuts out is looked for among the sources
+    for source in ENCODERS.values():
+        assert source.file.endswith(f"-{source.sha256}.pth")
+        assert len(bytes.fromhex(source.sha256)) == 4
+        assert all(place.startswith("https://") and place.endswith(source.file) for place in source.places)
 
 
 def test_every_source_names_several_places_and_a_whole_hash():

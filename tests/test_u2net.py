@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers.photos import read_photo, sample_portraits
-from helpers.u2net import FULL, LITE, RSU, U2Net, build, load_official, network_of, normalise, resize_like, to_official
+from helpers.u2net import RSU, U2Net, load_official, normalise, resize_like, to_official
 
 
 @pytest.fixture(scope="module")
@@ -153,15 +153,6 @@ def test_parameter_counts_are_the_originals(lite):
         full = U2Net.full()
     assert sum(parameter.numel() for parameter in full.parameters()) == 44_009_869
     assert sum(parameter.numel() for parameter in lite.parameters()) == 1_131_181
-
-
-def test_networks_are_built_by_name():
-    with torch.device("meta"):
-        assert build("u2net").fuse.weight.shape == (1, 6, 1, 1)
-        assert build("u2net").encoder[0].entry.conv.out_channels == FULL[0].out
-        assert build("u2net_lite").encoder[5].down[0].conv.out_channels == LITE[5].mid
-    with pytest.raises(ValueError, match="'resnet'.*u2net, u2net_lite"):
-        build("resnet")
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
@@ -342,12 +333,3 @@ def test_other_state_dicts_are_refused(small, state):
 
 def test_weights_of_the_other_network_are_refused(lite, tiny):
     refused(lite, to_official(U2Net(tiny)), "stage1.rebnconvin.conv_s1.weight: (3, 3, 3, 3) instead of (64, 3, 3, 3)")
-
-
-def test_the_network_is_told_by_its_weights(lite):
-    assert network_of(to_official(lite)) == "u2net_lite"
-    with torch.device("meta"):
-        assert network_of(to_official(U2Net.full())) == "u2net"
-    for state in ({}, {"stage1.rebnconv1.conv_s1.weight": torch.zeros(5, 3, 3, 3)}):
-        with pytest.raises(ValueError, match="stage1.rebnconv1.conv_s1.weight"):
-            network_of(state)
