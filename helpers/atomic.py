@@ -19,3 +19,9 @@ def whole_file(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder):
+    """Remove what killed processes left half-written in `folder`; for a place in which nobody else is writing."""
+    for temporary in Path(folder).glob(".*.[0-9]*.tmp"):
+        temporary.unlink(missing_ok=True)

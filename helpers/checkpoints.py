@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -60,21 +61,25 @@ def weights_of(state, path):
 
 
 def keep_checkpoints(run, folder):
-    """Write what is due at the end of an epoch: the latest, the best so far by validation loss, every n-th, the final.
+    """Write what is due at the end of an epoch: the latest, the best so far, every n-th, the final.
 
-    Returns the names of the files written.
+    The first of several processes writes, the others wait for it. Returns the names of the files.
     """
-    losses = [loss for _, loss in run.history["val"]]
-    names = [LATEST]
-    if losses and losses[-1] == min(losses):
-        names.append(BEST)
-    if run.epoch % run.config.checkpoint_every == 0:
-        names.append(f"epoch_{run.epoch:03d}.pth")
+    names = []
     if run.finished:
         names.append(FINAL)
-    state = run.state_dict()
-    for name in reversed(names):  # the latest last: who finds it, finds the others
-        write_checkpoint(Path(folder) / name, state)
+    if run.epoch % run.config.checkpoint_every == 0:
+        names.append(f"epoch_{run.epoch:03d}.pth")
+    if run.best_epoch == run.epoch:
+        names.append(BEST)
+    names.append(LATEST)  # the latest last: who finds it, finds the others
+    if run.accelerator.is_main_process:
+        first, *others = (Path(folder) / name for name in names)
+        write_checkpoint(first, run.state_dict())
+        for path in others:
+            with whole_file(path) as temporary:
+                shutil.copyfile(first, temporary)
+    run.accelerator.wait_for_everyone()
     return names
 
 

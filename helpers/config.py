@@ -1,4 +1,4 @@
-"""Every number of an experiment in one frozen dataclass, and its four presets."""
+"""Every number of an experiment in one frozen dataclass, and its presets."""
 
 import dataclasses
 import os
@@ -11,18 +11,29 @@ class Config:
 
     Attributes:
         name: the preset this configuration started from.
-        network: `u2net` (44.01 M parameters) or `u2net_lite` (1.13 M).
+        network: `u2net` (44.01 M parameters), `u2net_lite` (1.13 M) or `resnet50_unet` (RMBG-U2NET's).
         image_size: side of the square the network sees, in pixels (32 or more).
-        batch_size: images a step.
+        batch_size: images a step, over all processes.
+        micro_batch: images that a process computes at once, to save memory (0: all of its share of the batch). Batch
+            norm sees these together; gradients are summed up to the batch.
         epochs: passes over the training images.
-        max_lr: peak of the one-cycle learning rate; the report's Adam rate as well.
-        loss: `report`, or `notebook` for the published notebook's variant.
+        schedule: `one_cycle`, or `plateau`: a tenth of the rate after 5 epochs without improvement.
+        max_lr: peak of the one-cycle learning rate, the report's Adam rate as well; `auto`: by the range test.
+        clip: longest gradient that is not shortened (0: any).
+        ema: decay of the running average of the weights, such as .999, that is validated and kept (0: none).
+        freeze_encoder: train the decoder only, for small data sets; needs weights to start from.
+        loss: `report`, `notebook` for the published notebook's variant, or `cross_entropy`.
         edge_weight: λ, the weight of the transition term (≥ 0).
         edge_width: side of the square that widens the edge mask, in pixels (odd).
-        truth: `annotations` (hard masks, as in EasyPortrait) or `mattes` (exact alphas, made data set only).
+        rough_width: the same for the unknown band of rough masks, in which nothing counts.
+        truth: `annotations` (hard masks, as in EasyPortrait), or `mattes` (exact alphas) where a data set has them.
+        best_by: what the best checkpoint is chosen by: `loss`, `mse`, `mad` or `iou` on the validation images.
+        patience: epochs without improvement of it after which training stops (0: never; not with one-cycle).
         checkpoint_every: epochs between the checkpoints that are kept.
         log_every: iterations averaged into one point of the loss curves.
+        tensorboard: writes scalars and validation images for TensorBoard.
         workers: processes that read and augment images (0: the main process does).
+        precision: `auto` takes what the device is fast at; `float32`, `bfloat16` or `float16` decide.
         seed: of the weights, the order of the images and their augmentation.
         synthetic_count: portraits to make when no data set is given (8 or more).
         synthetic_size: their side in pixels.
@@ -33,44 +44,78 @@ class Config:
     network: str = "u2net"
     image_size: int = 320
     batch_size: int = 8
+    micro_batch: int = 0
     epochs: int = 15
-    max_lr: float = 1e-3
+    schedule: str = "one_cycle"
+    max_lr: float | str = 1e-3
+    clip: float = 0.0
+    ema: float = 0.0
+    freeze_encoder: bool = False
     loss: str = "report"
     edge_weight: float = 1.0
     edge_width: int = 7
+    rough_width: int = 15
     truth: str = "annotations"
+    best_by: str = "loss"
+    patience: int = 0
     checkpoint_every: int = 3
     log_every: int = 200
+    tensorboard: bool = False
     workers: int = 4
+    precision: str = "auto"
     seed: int = 0
     synthetic_count: int = 4000
     synthetic_size: int = 512
     download: bool = True
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            accepted = (int, float) if field.type is float else (field.type,)
-            if isinstance(value, bool) and field.type is not bool or not isinstance(value, accepted):
-                raise ValueError(f"{field.name}={value!r}: expected {field.type.__name__}")
-            if field.name in CHOICES and value not in CHOICES[field.name]:
-                raise ValueError(f"{field.name}={value!r}: known are {', '.join(CHOICES[field.name])}")
-            if field.name in MINIMUM and not MINIMUM[field.name] <= value < float("inf"):
-                raise ValueError(f"{field.name}={value!r}: must be a finite number, {MINIMUM[field.name]} or more")
-        if not 0 < self.max_lr < float("inf"):
-            raise ValueError(f"max_lr={self.max_lr!r}: must be a positive number")
-        if self.edge_width % 2 == 0:
-            raise ValueError(f"edge_width={self.edge_width!r}: must be odd, so that the mask stays centred on the edge")
+        for name, kind in KINDS.items():
+            value = getattr(self, name)
+            if name == "max_lr" and value == AUTO:
+                continue
+            accepted = (int, float) if kind is float else (kind,)
+            if isinstance(value, bool) and kind is not bool or not isinstance(value, accepted):
+                raise ValueError(f"{name}={value!r}: expected {kind.__name__}")
+            if name in CHOICES and value not in CHOICES[name]:
+                raise ValueError(f"{name}={value!r}: known are {', '.join(CHOICES[name])}")
+            if name in MINIMUM and not MINIMUM[name] <= value < float("inf"):
+                raise ValueError(f"{name}={value!r}: must be a finite number, {MINIMUM[name]} or more")
+            if name in ODD and value % 2 == 0:
+                raise ValueError(f"{name}={value!r}: must be odd, so that the mask stays centred on the edge")
+        if self.max_lr != AUTO and not 0 < self.max_lr < float("inf"):
+            raise ValueError(f"max_lr={self.max_lr!r}: must be a positive number, or {AUTO}")
+        if self.ema >= 1:
+            raise ValueError(f"ema={self.ema!r}: must be below 1, such as 0.999; at 1 the average would never move")
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self):
+        if self.network != "resnet50_unet" and self.image_size < 32:
+            raise ValueError(f"image_size={self.image_size} is too small for network={self.network}: 32 or more")
+        if self.micro_batch > self.batch_size:
+            raise ValueError(f"micro_batch={self.micro_batch} is more than batch_size={self.batch_size}: nothing to split")
+        if self.patience and self.schedule == "one_cycle":
+            raise ValueError(
+                f"patience={self.patience} contradicts schedule=one_cycle, whose last steps are its best: "
+                "set schedule=plateau or patience=0"
+            )
 
 
+AUTO = "auto"
+KINDS = {field.name: float if field.name == "max_lr" else field.type for field in dataclasses.fields(Config)}
+"""The type of every field; `max_lr` may be `AUTO` instead of a number."""
+ODD = ("edge_width", "rough_width")
 CHOICES = {
-    "network": ("u2net", "u2net_lite"),
-    "loss": ("report", "notebook"),
+    "network": ("u2net", "u2net_lite", "resnet50_unet"),
+    "schedule": ("one_cycle", "plateau"),
+    "loss": ("report", "notebook", "cross_entropy"),
     "truth": ("annotations", "mattes"),
+    "best_by": ("loss", "mse", "mad", "iou"),
+    "precision": ("auto", "float32", "bfloat16", "float16"),
 }
 MINIMUM = {
-    "image_size": 32, "batch_size": 1, "epochs": 1, "edge_weight": 0, "edge_width": 1, "checkpoint_every": 1,
-    "log_every": 1, "workers": 0, "seed": 0, "synthetic_count": 8, "synthetic_size": 64,
+    "image_size": 16, "batch_size": 1, "micro_batch": 0, "epochs": 1, "clip": 0, "ema": 0, "edge_weight": 0,
+    "edge_width": 1, "rough_width": 1, "patience": 0, "checkpoint_every": 1, "log_every": 1, "workers": 0, "seed": 0,
+    "synthetic_count": 8, "synthetic_size": 64,
 }  # fmt: skip
 
 PRESETS = {
@@ -84,6 +129,14 @@ PRESETS = {
     ),
     "paper": Config(name="paper"),
     "hires": Config(name="hires", image_size=720, batch_size=4, synthetic_size=1024),
+    "rmbg": Config(
+        name="rmbg", network="resnet50_unet", image_size=512, batch_size=64, epochs=100, schedule="plateau", max_lr=1e-6,
+        loss="cross_entropy", edge_weight=0.0, patience=20,
+    ),
+    "rmbg_sample": Config(
+        name="rmbg_sample", network="resnet50_unet", image_size=16, batch_size=2, epochs=10, schedule="plateau",
+        max_lr=1e-2, loss="cross_entropy", edge_weight=0.0, patience=20,
+    ),
 }  # fmt: skip
 
 
@@ -109,13 +162,15 @@ def parse_setting(text):
     Raises ValueError for an unknown field, for `name` (choose a preset instead) or a text that is no such value.
     """
     key, separator, value = text.partition("=")
-    types = {field.name: field.type for field in dataclasses.fields(Config) if field.name != "name"}
+    types = {field: kind for field, kind in KINDS.items() if field != "name"}
     if not separator or key not in types:
         raise ValueError(f"{text!r}: expected field=value with one of the fields {', '.join(types)}")
     if types[key] is bool:
         if value.lower() not in ("true", "false"):
             raise ValueError(f"{text!r}: expected true or false")
         return key, value.lower() == "true"
+    if key == "max_lr" and value == AUTO:
+        return key, AUTO
     try:
         return key, types[key](value)
     except ValueError:

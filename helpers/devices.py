@@ -31,21 +31,29 @@ class Runtime:
         return torch.amp.GradScaler(self.device.type, enabled=self.amp_dtype == torch.float16)
 
 
-def best_runtime(device=None):
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def best_runtime(device=None, precision="auto"):
     """The fastest runtime of this machine, or of the given device (a name such as `"cpu"`).
 
     CUDA: bfloat16 where the chip has it, else float16 with a scaler. CPU: bfloat16 only where the chip multiplies it in
-    hardware, as others get slower by it. Apple's MPS: float32, contiguous.
+    hardware, as others get slower by it. Apple's MPS: float32, contiguous. `precision` names another one of
+    `PRECISIONS`; raises ValueError for float16 on a CPU, which is slow there and has no scaler.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = torch.device(device)
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError("precision=float16 needs a GPU: on a CPU take bfloat16, float32 or auto")
+    amp = _fast_precision(device) if precision == "auto" else PRECISIONS[precision]
+    return Runtime(device, amp, torch.contiguous_format if device.type == "mps" else torch.channels_last)
+
+
+def _fast_precision(device):
     if device.type == "cuda":
-        amp = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return Runtime(device, amp, torch.channels_last)
-    if device.type == "cpu":
-        return Runtime(device, torch.bfloat16 if _cpu_has_bfloat16() else None, torch.channels_last)
-    return Runtime(device, None, torch.contiguous_format)
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else None
 
 
 def _cpu_has_bfloat16():

@@ -1,7 +1,11 @@
-"""RMSE per map plus the edge term: the loss of the report (section 3.3) and the variant of its published notebook.
+"""RMSE per map plus the edge term: the loss of the report (section 3.3), and its variants.
 
-Everywhere: predictions and alphas are (B, 1, H, W) float in [0, 1].
+Everywhere: predictions and alphas are (B, 1, H, W) float in [0, 1]. `rough` (B,) tells which alphas are rough masks:
+their unknown band, `rough_width` pixels across the edge, counts for nothing, and they have no edge term. A rough image
+thus has a smaller loss of its own; the mean is over all images of the batch, so no mixture of kinds divides by zero.
 """
+
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -38,33 +42,55 @@ def _dilate(x, width):
     return F.max_pool2d(x, (width, 1), stride=1, padding=(width // 2, 0))
 
 
-def matting_loss(outputs, alpha, edge_weight=1.0, edge_width=7):
+def cross_entropy(pred, true, mask=None):
+    """Binary cross-entropy, averaged over pixels and batch: a scalar. Soft alphas are allowed; `mask` as in `rmse`.
+
+    Predictions are kept 1e-7 away from 0 and 1, where a logarithm would be infinite. A NaN stays one.
+    """
+    pred = pred.float().clamp(1e-7, 1 - 1e-7)
+    entropy = -(true * pred.log() + (1 - true) * (1 - pred).log())
+    return (entropy if mask is None else entropy * mask).mean()
+
+
+def matting_loss(outputs, alpha, edge_weight=1.0, edge_width=7, rough=None, rough_width=15, error=rmse):
     """The report's loss: L = Σ l_side + l_fuse + λ l_transition, all on RMSE per image.
 
     `outputs` is what the network returns, `[fused, side1, …]`; `edge_weight` is λ; the transition term looks at the
-    fused map. Returns a dict of scalars: `fused`, `side1` …, `edge` (without λ) and `total`.
+    fused map. `error(pred, true, mask)` may stand for the RMSE. Returns a dict of scalars: `fused`, `side1` …, `edge`
+    (without λ) and `total`.
     """
-    terms = _map_terms(outputs, alpha, rmse)
-    terms["edge"] = rmse(outputs[0], alpha, edge_mask(alpha, edge_width))
+    known, edges = _counted(alpha, edge_width, rough, rough_width)
+    terms = _map_terms(outputs, alpha, partial(error, mask=known))
+    terms["edge"] = error(outputs[0], alpha, edges)
     total = sum(terms[name] for name in terms if name != "edge") + edge_weight * terms["edge"]
     return terms | {"total": total}
 
 
-def published_loss(outputs, alpha, edge_weight=4.0, edge_width=7):
+def published_loss(outputs, alpha, edge_weight=4.0, edge_width=7, rough=None, rough_width=15):
     """The loss of the published notebook: mean over the maps of l + λ l_edge, a transition term on each map.
 
-    Its RMSE is one root over the whole batch with 1e-6 inside. Same arguments and result as `matting_loss`; `edge` is
-    the mean over the maps.
+    Its RMSE is one root over the whole batch with 1e-6 inside, so it depends on how a batch is split. Same arguments
+    and result as `matting_loss`; `edge` is the mean over the maps.
     """
 
-    def batch_rmse(pred, true, mask=1.0):
-        return (((pred - true) ** 2 * mask).mean() + 1e-6).sqrt()
+    def batch_rmse(pred, true, mask=None):
+        squares = (pred - true) ** 2
+        return ((squares if mask is None else squares * mask).mean() + 1e-6).sqrt()
 
-    terms = _map_terms(outputs, alpha, batch_rmse)
-    edges = edge_mask(alpha, edge_width)
+    known, edges = _counted(alpha, edge_width, rough, rough_width)
+    terms = _map_terms(outputs, alpha, partial(batch_rmse, mask=known))
     edge = sum(batch_rmse(output, alpha, edges) for output in outputs) / len(outputs)
     total = sum(terms.values()) / len(outputs) + edge_weight * edge
     return terms | {"edge": edge, "total": total}
+
+
+def _counted(alpha, edge_width, rough, rough_width):
+    """Where the map terms count (None: everywhere) and where the edge term does: masks (B, 1, H, W)."""
+    edges = edge_mask(alpha, edge_width)
+    if rough is None:
+        return None, edges
+    rough = rough.to(alpha).view(-1, 1, 1, 1)
+    return 1 - rough * edge_mask(alpha, rough_width), edges * (1 - rough)
 
 
 def _map_terms(outputs, alpha, error):
@@ -73,4 +99,8 @@ def _map_terms(outputs, alpha, error):
     return {name: error(output, alpha) for name, output in zip(names, outputs, strict=True)}
 
 
-LOSSES = {"report": matting_loss, "notebook": published_loss}
+LOSSES = {
+    "report": matting_loss,
+    "notebook": published_loss,
+    "cross_entropy": partial(matting_loss, error=cross_entropy),
+}

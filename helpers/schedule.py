@@ -1,4 +1,4 @@
-"""Cyclical learning: the one-cycle rate with its annihilation, and the range test that finds its peak.
+"""Cyclical learning: the one-cycle rate with its annihilation, the range test that finds its peak, and the plateau.
 
 Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018;
 Smith, "Cyclical learning rates for training neural networks", WACV 2017 (range test, section 3.3).
@@ -18,6 +18,13 @@ def one_cycle(optimizer, max_lr, total_steps):
     betas stay at .9 and .999, as the report states them, instead of being cycled along.
     """
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=total_steps, cycle_momentum=False)
+
+
+def plateau(optimizer, highest_is_best=False):
+    """The other schedule, RMBG-U2NET's: a tenth of the rate once 5 epochs have not improved; stepped after each epoch
+    with the value that is watched."""
+    mode = "max" if highest_is_best else "min"
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=0.1, patience=5, threshold=0.0)
 
 
 def rates(schedule_of, total_steps, lr=1e-3):

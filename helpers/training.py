@@ -1,192 +1,175 @@
-"""Training: one step, an epoch, validation, and the headless run.
+"""Training: an epoch, its validation, and the headless run, by one process or many.
 
     python -m helpers.training --preset paper --data DIR --out DIR [--weights FILE] [--set epochs=5 …]
+    accelerate launch --num_processes 8 -m helpers.training …
 """
 
 import argparse
-import signal
 import sys
-import threading
-from contextlib import contextmanager
-from functools import partial
+import time
+import warnings
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
+from accelerate.utils import broadcast, gather_object
 from tqdm import tqdm
 
-from helpers.augment import training_transform, validation_transform
-from helpers.checkpoints import FINAL, LATEST, keep_checkpoints, read_weights, resume, write_checkpoint
+from helpers.assembly import assemble
+from helpers.atomic import remove_leftovers
+from helpers.checkpoints import FINAL, LATEST, keep_checkpoints, resume, write_checkpoint
 from helpers.config import PRESETS, load_config, parse_setting
-from helpers.datasets import EpochBatches, PortraitDataset, find_pairs
-from helpers.devices import best_runtime
-from helpers.losses import LOSSES
-from helpers.run import Run
-from helpers.schedule import one_cycle
-from helpers.u2net import build, load_official, outputs_of
+from helpers.loading import uninterrupted
+from helpers.logs import TensorBoard, write_history
+from helpers.mixing import parse_source
+from helpers.samples import Sample
+from helpers.steps import evaluate, train_step
 
-
-def train_step(model, optimizer, batch, loss, runtime, scaler=None):
-    """One optimiser step on a batch of images (B, 3, S, S) and alphas (B, 1, S, S), both uint8.
-
-    `loss(outputs, alphas)` returns a dict with `total`. Returns that dict, detached.
-    """
-    scaler = scaler or runtime.scaler()
-    images, alphas = batch
-    terms = loss(outputs_of(model, images, runtime), alphas.to(runtime.device, non_blocking=True) / 255)
-    optimizer.zero_grad(set_to_none=True)
-    scaler.scale(terms["total"]).backward()
-    scaler.step(optimizer)
-    scaler.update()
-    return {name: term.detach() for name, term in terms.items()}
-
-
-def make_loader(dataset, batch_size, shuffle, workers=0):
-    """Batches of a `PortraitDataset`, read by `workers` processes; shuffled anew, but reproducibly, every epoch.
-
-    The processes are spawned, as on Windows and macOS, so that what works here works there; they stay for all epochs.
-    """
-    batches = EpochBatches(len(dataset), batch_size, shuffle, dataset.seed)
-    processes = {}
-    if workers:
-        processes = dict(num_workers=workers, multiprocessing_context="spawn", persistent_workers=True,
-                         worker_init_fn=_leave_interrupts_to_the_run)  # fmt: skip
-    # a generator of its own: taking up an epoch again must not draw from the one that a layer or a loss may draw from
-    own = torch.Generator().manual_seed(dataset.seed)
-    return DataLoader(dataset, batch_sampler=batches, pin_memory=torch.cuda.is_available(), generator=own, **processes)
-
-
-def _leave_interrupts_to_the_run(_worker):
-    # Ctrl-C reaches every process of a terminal; a worker that died of it would end the run before it could be saved
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def uninterrupted():
-    """Ctrl-C waits for the end of the block, so that a run never stands half-way between two batches."""
-    if threading.current_thread() is not threading.main_thread():  # Ctrl-C arrives there and only there
-        yield
-        return
-    pressed = []
-    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if pressed:
-        signal.raise_signal(signal.SIGINT)
+SAVE_EVERY = 600
+"""Seconds after which a headless run saves itself in the middle of an epoch."""
 
 
 def train_epoch(run, after_batch=None):
     """Train from where `run` stands to the end of the epoch, with a progress bar.
 
-    `after_batch(run)` is called after every batch, when the run can be saved and resumed.
-    Raises FloatingPointError when the loss is no longer finite; the checkpoints stay as they are.
+    `after_batch(run)` is called after every batch, when the run can be saved and resumed. The bar's `data` is the share
+    of the time spent waiting for the loader: keep it small by more workers or a prepared copy.
+    Raises FloatingPointError when a loss is no longer finite; the checkpoints stay as they are.
     """
-    run.model.train()
+    run.set_training()
     run.loader.batch_sampler.seek(run.epoch, run.batch)
     batches, size = len(run.loader), run.loader.batch_sampler.batch_size
-    title, smoothed = f"epoch {run.epoch + 1}/{run.config.epochs}", None
-    with tqdm(total=batches * size, initial=run.batch * size, desc=title, unit="img", mininterval=1) as bar:
+    title, smoothed, waited, first = f"epoch {run.epoch + 1}/{run.config.epochs}", None, 0.0, run.batch
+    started = asked = time.perf_counter()
+    with tqdm(total=batches * size, initial=run.batch * size, desc=title, unit="img", mininterval=1,
+              disable=not run.accelerator.is_main_process) as bar:  # fmt: skip
         for batch in run.loader:
+            waited += time.perf_counter() - asked
             lr = run.optimizer.param_groups[0]["lr"]
             with uninterrupted():
-                loss = train_step(run.model, run.optimizer, batch, run.loss, run.runtime, run.scaler)["total"].item()
-                if not loss < float("inf"):
-                    raise FloatingPointError(f"{title}, batch {run.batch + 1}: the loss is {loss}; lower max_lr")
-                run.batch += 1
-                run.history["train"].append(loss)
-                if run.step < run.config.epochs * batches:  # the schedule ends at its last step, not after it
+                loss = _step_in_memory(run, batch)
+                run.record(loss, Sample(*batch).index)
+                if run.ema:
+                    run.ema.update(run.model, run.step)
+                if not run.plateau and run.step < run.config.epochs * batches:  # it ends at its last step, not after it
                     run.schedule.step()
-            smoothed = loss if smoothed is None else 0.95 * smoothed + 0.05 * loss
-            bar.set_postfix(loss=f"{smoothed:.3f}", lr=f"{lr:.1e}", refresh=False)
+            if run.history["train"]:
+                last = run.history["train"][-1]
+                smoothed = last if smoothed is None else 0.95 * smoothed + 0.05 * last
+                share = waited / (time.perf_counter() - started)
+                bar.set_postfix(loss=f"{smoothed:.3f}", lr=f"{lr:.1e}", data=f"{share:.0%}", refresh=False)
             bar.update(size)
             if after_batch:
                 after_batch(run)
-    run.epoch, run.batch = run.epoch + 1, 0
+            asked = time.perf_counter()
+    run.fetch_losses()
+    took = time.perf_counter() - started
+    with uninterrupted():
+        run.timing.append([(batches - first) * size / took, waited / took])
+        run.epoch, run.batch = run.epoch + 1, 0
 
 
-@torch.inference_mode()
-def evaluate(model, loader, loss, runtime):
-    """Mean of every loss term over all images of `loader`: a dict of floats, the same definition as in training."""
-    model.eval()
-    loader.batch_sampler.seek(0)
-    sums, count = {}, 0
-    for images, alphas in tqdm(loader, desc="validation", mininterval=1, leave=False):
-        terms = loss(outputs_of(model, images, runtime), alphas.to(runtime.device) / 255)
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0.0) + term.item() * len(images)
-        count += len(images)
-    return {name: total / count for name, total in sums.items()}
+def _step_in_memory(run, batch):
+    """`train_step`; if memory runs out, again with half as many images at once, and so from then on."""
+    while True:
+        try:
+            return train_step(
+                run.network, run.optimizer, batch, run.loss, run.runtime, run.scaler, run.micro_batch, run.config.clip
+            )["total"]
+        except torch.OutOfMemoryError as error:
+            size = run.micro_batch or len(batch[0])
+            if size == 1 or run.accelerator.num_processes > 1:  # alone a process cannot begin the exchange anew
+                advice = "micro_batch" if size > 1 else "image_size"
+                raise ValueError(f"out of memory with {size} images at once; set {advice} lower") from error
+        run.micro_batch = size // 2
+        torch.cuda.empty_cache()
+        tqdm.write(f"out of memory: from now on {run.micro_batch} images at once, the batch stays as it is")
 
 
 def validate(run, loader):
-    """Append the validation loss of the epoch just trained to the history of `run`; returns it.
+    """Append loss and metrics of the epoch just trained to the history of `run`; returns the loss.
 
     Raises FloatingPointError if it is not finite.
     """
-    loss = evaluate(run.model, loader, run.loss, run.runtime)["total"]
-    if not loss < float("inf"):
+    reduce, sampler = None, loader.batch_sampler
+    if run.micro_batch:  # what is too much for training may be too much here
+        sampler.batch_size = min(sampler.batch_size, run.micro_batch * run.accelerator.num_processes)
+    if run.accelerator.num_processes > 1:
+        broadcast(list(run.kept.buffers()))  # the first process's statistics are those that are stored
+        reduce = run.accelerator.reduce
+    result = evaluate(run.kept, loader, run.loss, run.runtime, reduce and (lambda sums: reduce(sums, "sum")))
+    loss = result["total"]
+    if not abs(loss) < float("inf"):
         raise FloatingPointError(f"after epoch {run.epoch}: the validation loss is {loss}; lower max_lr")
-    run.history["val"].append([run.step, loss])
+    metrics = {"loss": loss, **{name: result[name] for name in ("mse", "mad", "iou")}}
+    with uninterrupted():
+        run.history["metrics"].append(metrics | {"lr": run.optimizer.param_groups[0]["lr"]})
+        run.history["val"].append([run.step, loss])
+        if run.plateau:
+            run.schedule.step(metrics[run.config.best_by])
     return loss
 
 
-def fit(run, val_loader, folder):
-    """Train `run` to its end; checkpoints in `folder` after every epoch.
+def fit(run, val_loader, folder, save_every=SAVE_EVERY):
+    """Train `run` to its end; checkpoints in `folder` after every epoch, and every `save_every` seconds in between.
 
-    Interrupted by Ctrl-C, the run is saved as it stands, be it in the middle of an epoch or of its validation.
+    Interrupted by Ctrl-C, or by a picture that cannot be read, the run is saved as it stands, be it in the middle of an
+    epoch or of its validation.
     """
+    main = run.accelerator.is_main_process
     Path(folder).mkdir(parents=True, exist_ok=True)  # fails now, not after the first epoch
+    places = gather_object([[run.step, run.recipe]])
+    if any(place != places[0] for place in places):
+        raise ValueError(f"{folder}: not every process stands at the same step of the same run; "
+                         "all machines must see the same folders --out and --data")  # fmt: skip
+    if main:
+        remove_leftovers(folder)
+    board = TensorBoard(run, folder) if run.config.tensorboard and main else None
+    saved = time.monotonic()
+
+    def after_batch(run):
+        nonlocal saved
+        if board:
+            board.after_batch(run)
+        if main and time.monotonic() - saved >= save_every:
+            write_checkpoint(Path(folder) / LATEST, run.state_dict())
+            saved = time.monotonic()
+
     while not run.finished:
         try:
             if run.validated:
-                train_epoch(run)
+                train_epoch(run, after_batch)
             validate(run, val_loader)
-        except KeyboardInterrupt:
-            write_checkpoint(Path(folder) / LATEST, run.state_dict())
+        except (KeyboardInterrupt, ValueError, OSError):
+            if main:
+                write_checkpoint(Path(folder) / LATEST, run.state_dict())
             raise
-        keep_checkpoints(run, folder)
-
-
-def prepare(config, data, weights=None, runtime=None):
-    """A `Run` on the training images of the EasyPortrait folder `data`, and the loader of its validation images.
-
-    The choices are the report's, as the notebook's cells write them out. Starts from the weight file `weights`, or from
-    random weights.
-    """
-    torch.manual_seed(config.seed)
-    runtime = runtime or best_runtime()
-    model = build(config.network)
-    if weights:
-        load_official(model, read_weights(weights))
-    sets = {"train": training_transform(config.image_size), "val": validation_transform(config.image_size)}
-    datasets = {
-        split: PortraitDataset(find_pairs(data, split, config.truth), transform, config.seed)
-        for split, transform in sets.items()
-    }
-    train, val = (
-        make_loader(datasets[split], config.batch_size, split == "train", config.workers) for split in ("train", "val")
-    )
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.max_lr, betas=(0.9, 0.999), weight_decay=0)
-    schedule = one_cycle(optimizer, config.max_lr, config.epochs * len(train))
-    loss = partial(LOSSES[config.loss], edge_weight=config.edge_weight, edge_width=config.edge_width)
-    return Run(model, optimizer, schedule, loss, train, config, runtime), val
+        with uninterrupted():
+            if main:
+                write_history(run, folder)
+            keep_checkpoints(run, folder)
+        saved = time.monotonic()
+        if board:
+            board.after_epoch(run, val_loader)
+    if board:
+        board.close()
 
 
 def main(arguments=None):
     """The headless run: train, or resume if `--out` holds an unfinished run of the same recipe."""
     parser = argparse.ArgumentParser(prog="python -m helpers.training", description=main.__doc__)
     parser.add_argument("--preset", choices=list(PRESETS), help="default: $PORTRAIT_PRESET, else quick")
-    parser.add_argument("--data", required=True, help="folder in EasyPortrait's layout")
+    parser.add_argument("--data", required=True, action="append", metavar="DIR[,weight=2][,rough=true][,layout=NAME]",
+                        help="a data set; several are mixed")  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the checkpoints")
     parser.add_argument("--weights", help="weights to start from, such as saved_models/u2net.pth")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     options = parser.parse_args(arguments)
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         config = load_config(options.preset, **dict(parse_setting(text) for text in options.set))
-        run, val_loader = prepare(config, options.data, options.weights)
-        if resume(run, options.out):
+        sources = [parse_source(text) for text in options.data]
+        run, val_loader = assemble(config, sources, options.weights, folder=options.out)
+        if resume(run, options.out) and run.accelerator.is_main_process:
             print(f"resumed at epoch {run.epoch}, batch {run.batch}")
         fit(run, val_loader, options.out)
     except KeyboardInterrupt:
@@ -195,7 +178,9 @@ def main(arguments=None):
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)  # a worker's begins with its traceback
         return 1
-    print(f"trained {run.epoch} epochs, validation loss {run.history['val'][-1][1]:.4f}: {options.out}/{FINAL}")
+    if run.accelerator.is_main_process:
+        best = f"best of epoch {run.best_epoch}" if run.best_epoch < run.epoch else "its best"
+        print(f"trained {run.epoch} epochs, validation loss {run.history['val'][-1][1]:.4f} ({best}): {options.out}/{FINAL}")
     return 0
 
 

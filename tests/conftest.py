@@ -1,5 +1,8 @@
 """What several tests share: a tiny portrait folder, runs on it, and the files beside the repository."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.assembly import assemble
 from helpers.config import load_config
 from helpers.devices import Runtime
-from helpers.training import prepare
+from helpers.mixing import Source
 from helpers.u2net import LITE, TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,10 +79,65 @@ def make_run(tiny, portrait_folder, float32):
     Four batches of three an epoch; validation in batches of three and one.
     """
 
-    def make(data=portrait_folder, weights=None, runtime=float32, **settings):
+    def make(data=portrait_folder, weights=None, runtime=float32, folder=None, **settings):
         settings = {"image_size": 32, "batch_size": 3, "epochs": 2} | settings
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(TABLES, "u2net_lite", tiny)
-            return prepare(load_config("smoke", **settings), data, weights, runtime)
+            return assemble(load_config("smoke", **settings), [Source(data)], weights, runtime, folder)
 
     return make
+
+
+class Stop(Exception):
+    """The machine is switched off."""
+
+
+def stop_at(step):
+    """Something to call after every batch that switches the machine off after this step."""
+
+    def after(run):
+        if run.step == step:
+            raise Stop
+
+    return after
+
+
+def equal(first, second):
+    """Whether two nested states are the same, bit by bit."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(equal, first, second))
+    return first == second
+
+
+def same_run(first, second):
+    """Whether two checkpoints are the same in all but the time they took, and the random numbers, which other tests
+    have drawn from as well."""
+    free = {"rng": None, "timing": None}
+    return equal(first | free, second | free)
+
+
+def arguments(data, out, *settings, preset="smoke"):
+    """The command line of a small headless run."""
+    settings = ("image_size=32", "batch_size=3", "epochs=2", *settings)
+    return ["--preset", preset, "--data", str(data), "--out", str(out),
+            *(part for setting in settings for part in ("--set", setting))]  # fmt: skip
+
+
+def start(*arguments):
+    """A Python process in the repository, on one core and no GPU, whose outputs are pipes."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, **pipes)
+
+
+def read_until(process, text):
+    """Read the error output of a process, its progress bars, until `text` appears in it."""
+    seen = b""
+    while text not in seen:
+        piece = process.stderr.read1()
+        assert piece, seen.decode()
+        seen += piece

@@ -11,7 +11,7 @@ FIELDS = {field.name for field in dataclasses.fields(Config)}
 
 
 def test_the_presets_carry_their_names():
-    assert list(PRESETS) == ["smoke", "quick", "paper", "hires"]
+    assert list(PRESETS) == ["smoke", "quick", "paper", "hires", "rmbg", "rmbg_sample"]
     assert all(preset.name == name for name, preset in PRESETS.items())
 
 
@@ -69,7 +69,8 @@ def test_a_configuration_cannot_be_changed():
 
 @pytest.mark.parametrize("name", MINIMUM)
 def test_values_below_the_minimum_are_refused(name):
-    assert getattr(Config(**{name: MINIMUM[name]}), name) == MINIMUM[name]
+    allowed = {"network": "resnet50_unet"} if name == "image_size" else {}
+    assert getattr(Config(**allowed, **{name: MINIMUM[name]}), name) == MINIMUM[name]
     with pytest.raises(ValueError, match=f"{name}=.*{MINIMUM[name]} or more"):
         Config(**{name: MINIMUM[name] - 1})
 
@@ -121,7 +122,7 @@ def test_the_readme_tells_the_presets_as_they_are():
     lines = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
     for name, config in PRESETS.items():
         row = next(line for line in lines if line.startswith(f"| `{name}`"))
-        network = "lite" if config.network == "u2net_lite" else "full"
+        network = {"u2net": "full", "u2net_lite": "lite", "resnet50_unet": "ResNet50 U-Net"}[config.network]
         assert f"| {network}, {config.image_size}² |" in row
         if name in ("smoke", "quick"):
             assert f"| {config.synthetic_count} made portraits, {config.epochs} epochs |" in row

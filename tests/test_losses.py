@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.losses import LOSSES, edge_mask, matting_loss, published_loss, rmse
+from helpers.losses import LOSSES, cross_entropy, edge_mask, matting_loss, published_loss, rmse
 from helpers.u2net import U2Net
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
@@ -160,7 +160,7 @@ def test_the_published_rmse_runs_over_the_whole_batch():
 
 def test_the_defaults_are_the_reports_and_the_notebooks():
     outputs, alpha, _ = case()
-    assert LOSSES == {"report": matting_loss, "notebook": published_loss}
+    assert LOSSES["report"] is matting_loss and LOSSES["notebook"] is published_loss
     for loss, weight in ((matting_loss, 1), (published_loss, 4)):
         expected = loss(outputs, alpha, edge_weight=weight, edge_width=7)["total"]
         assert loss(outputs, alpha)["total"] == expected
@@ -189,3 +189,68 @@ def test_mixed_precision_gives_finite_losses_and_gradients(loss, tiny):
     assert all(term.isfinite() and term.dtype == torch.float32 for term in terms.values())
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
     assert loss([output.detach().bfloat16() for output in outputs], alpha)["total"].isfinite()
+
+
+# ---------------------------------------------------------------------------------------------- rough and refined masks
+
+
+def square(count=2):
+    """Alphas (count, 1, 32, 32): a filled square, whose edge lies at 8 and 24."""
+    alpha = torch.zeros(count, 1, 32, 32)
+    alpha[:, :, 8:24, 8:24] = 1
+    return alpha
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_rough_masks_do_not_count_in_their_unknown_band(loss):
+    alpha, inside = square(), edge_mask(square(), 7).bool()
+    wrong = torch.where(inside, 1 - alpha, alpha)  # as wrong as can be, in the band alone
+    right, rough = alpha.clone(), torch.tensor([True, True])
+    terms = loss([wrong] * 7, alpha, rough=rough, rough_width=7)
+    assert terms["total"].item() == pytest.approx(
+        loss([right] * 7, alpha, rough=rough, rough_width=7)["total"].item(), abs=1e-5
+    )
+    assert terms["edge"].item() == pytest.approx(loss([right] * 7, alpha)["edge"].item(), abs=1e-5)
+    assert loss([wrong] * 7, alpha, rough=rough, rough_width=5)["fused"] > terms["fused"] + 0.01  # the band's outer rows
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_outside_the_band_rough_masks_count_as_others_do(loss):
+    alpha, far = square(), torch.zeros(2, 1, 32, 32)
+    far[:, :, 0, :] = 0.7
+    outputs, rough = [alpha + far] * 7, torch.tensor([True, True])
+    counted, all_of_it = loss(outputs, alpha, rough=rough), loss(outputs, alpha)
+    assert counted["fused"].item() == pytest.approx(all_of_it["fused"].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("rough", [[True, True], [False, False], [True, False]])
+def test_batches_of_one_kind_or_both_are_finite_and_have_gradients(loss, rough):
+    outputs = [torch.rand(2, 1, 32, 32, requires_grad=True) for _ in range(7)]
+    terms = loss(outputs, square(), rough=torch.tensor(rough))
+    terms["total"].backward()
+    assert all(term.isfinite() for term in terms.values())
+    assert all(output.grad.isfinite().all() and output.grad.any() for output in outputs)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_refined_masks_lose_nothing_by_being_told_apart(loss):
+    outputs = [torch.rand(2, 1, 32, 32) for _ in range(7)]
+    told, untold = loss(outputs, square(), rough=torch.tensor([False, False])), loss(outputs, square())
+    assert {name: term.item() for name, term in told.items()} == pytest.approx({n: t.item() for n, t in untold.items()})
+
+
+def test_a_mixed_batch_costs_the_mean_of_its_images():
+    outputs, alpha = [torch.rand(2, 1, 32, 32) for _ in range(7)], square()
+    rough = torch.tensor([True, False])
+    each = [matting_loss([o[i : i + 1] for o in outputs], alpha[i : i + 1], rough=rough[i : i + 1]) for i in range(2)]
+    assert matting_loss(outputs, alpha, rough=rough)["total"].item() == pytest.approx(
+        sum(one["total"].item() for one in each) / 2, abs=1e-6
+    )
+    assert each[0]["edge"] == 0 < each[1]["edge"]
+
+
+def test_cross_entropy_by_hand():
+    pred, true = torch.tensor([0.25, 0.5]).view(1, 1, 1, 2), torch.tensor([1.0, 0.5]).view(1, 1, 1, 2)
+    assert cross_entropy(pred, true).item() == pytest.approx((np.log(4) + np.log(2)) / 2)
+    assert cross_entropy(pred, true, torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)).item() == pytest.approx(np.log(4) / 2)

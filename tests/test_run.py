@@ -33,7 +33,7 @@ def test_a_checkpoint_holds_everything_as_tensors_and_plain_values(make_run, tmp
     state = torch.load(tmp_path / "a.pth", weights_only=True)
     assert state.keys() == {
         "model_state_dict", "optimizer_state_dict", "scheduler_state_dict", "scaler_state_dict", "rng", "epoch",
-        "batch", "history", "config", "recipe", "table",
+        "batch", "history", "timing", "config", "recipe", "table", "network",
     }  # fmt: skip
     state["model_state_dict"] = dict(state["model_state_dict"])
     state["optimizer_state_dict"]["param_groups"][0].pop("betas")  # a tuple
@@ -51,12 +51,12 @@ def test_a_checkpoint_holds_everything_as_tensors_and_plain_values(make_run, tmp
 def test_a_new_run_stands_at_the_beginning(make_run):
     run, _ = make_run()
     assert (run.epoch, run.batch, run.step, run.finished) == (0, 0, 0, False)
-    assert run.history == {"train": [], "val": []}
+    assert run.history == {"train": [], "val": [], "metrics": []}
 
 
 def test_a_run_is_finished_when_its_last_epoch_is_validated(make_run):
     run, _ = make_run(epochs=2)
-    run.epoch, run.history["val"] = 2, [[4, 1.0]]
+    run.epoch, run.history["val"], run.history["metrics"] = 2, [[4, 1.0]], [{"loss": 1.0}]
     assert not run.validated and not run.finished
     run.history["val"].append([8, 0.9])
     assert run.validated and run.finished
@@ -90,7 +90,7 @@ def test_a_saved_history_does_not_grow_with_the_run(make_run):
     run, _ = make_run()
     state = run.state_dict()
     run.history["train"].append(1.0)
-    assert state["history"] == {"train": [], "val": []}
+    assert state["history"] == {"train": [], "val": [], "metrics": []}
 
 
 def test_the_model_is_moved_to_the_runtime(make_run, float32):
@@ -119,11 +119,14 @@ def test_the_same_settings_are_the_same_recipe(make_run, portrait_folder, tmp_pa
     ({"edge_weight": 4.0}, ["edge_weight", "loss function"]),
     ({"edge_width": 3}, ["edge_width", "loss function"]),
     ({"loss": "notebook"}, ["loss", "loss function"]),
-    ({"max_lr": 2e-3}, ["max_lr", "optimiser", "schedule"]),
+    ({"max_lr": 2e-3}, ["max_lr", "optimiser", "learning rates"]),
     ({"image_size": 48}, ["image_size", "augmentation"]),
-    ({"epochs": 3}, ["epochs", "schedule"]),
-    ({"batch_size": 4}, ["batch_size", "schedule"]),
+    ({"epochs": 3}, ["epochs", "learning rates"]),
+    ({"batch_size": 4}, ["batch_size", "learning rates"]),
     ({"seed": 1}, ["seed", "initial weights"]),
+    ({"schedule": "plateau"}, ["schedule", "learning rates"]),
+    ({"rough_width": 9}, ["rough_width"]),
+    ({"ema": 0.9}, ["ema"]),
 ])  # fmt: skip
 def test_another_recipe_is_refused_by_what_differs(settings, differing, make_run, tmp_path):
     run, _ = make_run()
@@ -145,8 +148,8 @@ def test_every_setting_is_either_part_of_the_recipe_or_free(make_run):
 def test_what_the_weights_do_not_depend_on_may_change(make_run, tmp_path):
     run, _ = make_run()
     write_checkpoint(tmp_path / LATEST, run.state_dict() | {"epoch": 1})
-    free = {"workers": 1, "checkpoint_every": 7, "log_every": 9, "download": True, "synthetic_count": 99,
-            "synthetic_size": 99}  # fmt: skip
+    free = {"workers": 1, "checkpoint_every": 7, "log_every": 9, "tensorboard": True, "download": True,
+            "synthetic_count": 99, "synthetic_size": 99}  # fmt: skip
     assert {*free, "name"} == set(UNBOUND)
     other, _ = make_run(**free)
     other.config = dataclasses.replace(other.config, name="mine")
@@ -173,24 +176,26 @@ def test_other_parts_are_noticed_wherever_they_were_written(make_run):
     assert rebuilt(run, optimizer=decay).differences(state) == ["optimiser"]
 
     constant = torch.optim.lr_scheduler.ConstantLR(run.optimizer, factor=1)
-    assert rebuilt(run, schedule=constant).differences(state) == ["schedule"]
+    assert rebuilt(run, schedule=constant).differences(state) == ["learning rates"]
     longer = one_cycle(run.optimizer, run.config.max_lr, 99)
-    assert rebuilt(run, schedule=longer).differences(state) == ["schedule"]
+    assert rebuilt(run, schedule=longer).differences(state) == ["learning rates"]
 
 
 def test_other_images_are_noticed(make_run):
     run, _ = make_run()
     state = run.state_dict()
-    run.loader.dataset.pairs = run.loader.dataset.pairs[:-1]
+    part = run.loader.dataset.parts[0]
+    part.pairs = part.pairs[:-1]
     assert rebuilt(run).differences(state) == ["images"]
 
 
 @pytest.mark.parametrize("change", ["without", "stronger"])
 def test_another_augmentation_is_noticed(change, make_run):
     run, _ = make_run()
-    state, steps = run.state_dict(), run.loader.dataset.transform.transforms
+    state, part = run.state_dict(), run.loader.dataset.parts[0]
+    steps = part.transform.transforms
     flip = A.HorizontalFlip(p=0.9)
-    run.loader.dataset.transform = A.Compose(steps[:-1] if change == "without" else [steps[0], flip, *steps[2:]])
+    part.transform = A.Compose(steps[:-1] if change == "without" else [steps[0], flip, *steps[2:]])
     assert rebuilt(run).differences(state) == ["augmentation"]
 
 

@@ -1,108 +1,41 @@
-"""Training steps, exact resuming, validation by the same measure, and the headless run."""
+"""Epochs, exact resuming, what is kept, and the headless run."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
+from conftest import Stop, arguments, equal, read_until, same_run, stop_at
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
-from helpers import training
+from helpers import assembly, training
 from helpers.checkpoints import BEST, FINAL, LATEST, read_checkpoint, resume, write_checkpoint
-from helpers.devices import Runtime, best_runtime
+from helpers.devices import best_runtime
+from helpers.ema import EMA
 from helpers.losses import LOSSES, matting_loss
-from helpers.training import evaluate, fit, main, make_loader, train_epoch, train_step, validate
-from helpers.u2net import TABLES, normalise, to_official
+from helpers.logs import HISTORY
+from helpers.steps import evaluate
+from helpers.training import fit, main, train_epoch, validate
+from helpers.u2net import TABLES, to_official
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Flat(nn.Module):
-    """Answers with seven constant maps: a sigmoid of one number, whatever it is shown."""
-
-    def __init__(self, logit=0.0):
-        super().__init__()
-        self.logit, self.seen = nn.Parameter(torch.tensor(logit)), []
-
-    def forward(self, x):
-        self.seen.append(x)
-        return [torch.sigmoid(self.logit).expand(len(x), 1, *x.shape[2:])] * 7
-
-
-def equal(first, second):
-    """Whether two nested states are the same, bit by bit."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
-    if isinstance(first, list):
-        return len(first) == len(second) and all(map(equal, first, second))
-    return first == second
-
-
-def same_run(first, second):
-    """Whether two checkpoints are the same in all but the random numbers, which other tests have drawn from as well."""
-    return equal(first | {"rng": None}, second | {"rng": None})
-
-
-def batch_of(run):
-    run.loader.batch_sampler.seek(0)
-    return next(iter(run.loader))
-
-
-# ----------------------------------------------------------------------------------------------------------------- step
-
-
-def test_a_step_is_one_step_of_the_optimiser_on_normalised_images_and_alphas_from_0_to_1(float32):
-    model, images = Flat(), torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
-    alphas = torch.tensor([0, 51, 102, 255], dtype=torch.uint8).repeat(2, 1, 4, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    terms = train_step(model, optimizer, (images, alphas), partial(matting_loss, edge_weight=0), float32)
-    # the maps are .5: d = .5, .3, .1, −.5; ∂rmse/∂p = mean(d) / rmse, ∂p/∂logit = .25, seven maps
-    rmse = np.sqrt((0.25 + 0.09 + 0.01 + 0.25) / 4)
-    assert terms["total"].item() == pytest.approx(7 * rmse, abs=1e-5)
-    assert model.logit.item() == pytest.approx(-0.1 * 7 * 0.25 * 0.1 / rmse, abs=1e-6)
-    assert torch.equal(model.seen[0], normalise(images))
-    assert not any(term.requires_grad for term in terms.values())
-    assert [*terms] == ["fused", *(f"side{i}" for i in range(1, 7)), "edge", "total"]
-
-
-def test_gradients_of_the_step_before_are_forgotten(float32):
-    batch = torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
-    model = Flat()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    gradients = []
-    for _ in range(2):
-        train_step(model, optimizer, batch, matting_loss, float32)
-        gradients.append(model.logit.grad.item())
-    assert gradients[0] == gradients[1] != 0
-
-
-@pytest.mark.parametrize("amp", [None, torch.bfloat16])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("loss", LOSSES)
-def test_training_lowers_the_loss_in_every_precision_and_layout(amp, memory_format, loss, make_run):
-    run, _ = make_run(runtime=Runtime(torch.device("cpu"), amp, memory_format), max_lr=0.01, loss=loss)
-    batch = batch_of(run)
-    losses = [train_step(run.model, run.optimizer, batch, run.loss, run.runtime)["total"].item() for _ in range(6)]
-    assert np.isfinite(losses).all()
-    assert losses[-1] < losses[0]
+# ---------------------------------------------------------------------------------------------------------------- epoch
 
 
 def test_the_runtime_of_this_machine_trains(make_run):
     run, val_loader = make_run(runtime=best_runtime(), epochs=1)
     train_epoch(run)
     assert np.isfinite([*run.history["train"], validate(run, val_loader)]).all()
-
-
-# ---------------------------------------------------------------------------------------------------------------- epoch
 
 
 def test_an_epoch_trains_every_batch_once_and_steps_the_schedule(make_run):
@@ -141,37 +74,95 @@ def test_the_progress_bar_is_plain_text_with_loss_and_rate(make_run, capsys):
     assert "lr=" in shown
 
 
+def test_the_progress_bar_tells_the_share_of_the_time_spent_waiting_for_data(make_run, capsys):
+    run, _ = make_run()
+    collate = run.loader.collate_fn
+    run.loader.collate_fn = lambda samples: (time.sleep(0.2), collate(samples))[1]
+    train_epoch(run)
+    shown = re.findall(r"data=(\d+)%", capsys.readouterr().err)
+    assert shown and 50 < int(shown[-1]) <= 100
+    [[_, waited]] = run.timing
+    assert 0.5 < waited < 1
+
+
+def test_speed_and_waiting_are_noted_epoch_by_epoch(make_run, tmp_path):
+    run, val_loader = make_run()
+    fit(run, val_loader, tmp_path)
+    assert len(run.timing) == 2
+    assert all(speed > 0 and 0 < waited < 1 for speed, waited in run.timing)
+    assert read_checkpoint(tmp_path / FINAL)["timing"] == run.timing
+
+
+def spoil_step(run, step, bad):
+    """Make the loss of a step `bad`; returns the files of its batch."""
+    good = run.loss
+
+    def spoilt(outputs, alpha):
+        terms = good(outputs, alpha)
+        return terms | {"total": terms["total"] * (bad if run.step == step - 1 else 1)}
+
+    run.loss = spoilt
+    run.loader.batch_sampler.seek(0)
+    keys = [key for batch in run.loader.batch_sampler for key in batch][3 * (step - 1) : 3 * step]
+    return [str(run.loader.dataset.pairs[index].image) for _, index in keys]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_the_run_and_no_checkpoint_changes(bad, make_run, tmp_path):
     run, val_loader = make_run()
     write_checkpoint(tmp_path / LATEST, run.state_dict())
-    before, good = (tmp_path / LATEST).read_bytes(), run.loss
-
-    def spoilt(outputs, alpha):
-        terms = good(outputs, alpha)
-        return terms | {"total": terms["total"] * (bad if run.step == 2 else 1)}
-
-    run.loss = spoilt
-    with pytest.raises(FloatingPointError, match=f"epoch 1/2, batch 3: the loss is {bad}; lower max_lr"):
+    before, third = (tmp_path / LATEST).read_bytes(), spoil_step(run, 3, bad)
+    with pytest.raises(FloatingPointError, match=f"step 3: the loss is {bad}, trained on .*: lower max_lr") as caught:
         fit(run, val_loader, tmp_path)
-    assert run.step == 2
+    assert f"trained on {', '.join(third)};" in str(caught.value)
+    assert len(run.history["train"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == [LATEST]
     assert (tmp_path / LATEST).read_bytes() == before
 
 
+# ------------------------------------------------------------------------------------------------------ losses of a GPU
+
+
+@pytest.mark.parametrize("fetch_every", [3, 10])
+def test_losses_that_are_fetched_late_make_the_same_history(fetch_every, make_run, whole, tmp_path):
+    """As from a GPU, which is not asked after every step."""
+    run, val_loader = make_run()
+    run.fetch_every, known = fetch_every, []
+    train_epoch(run, lambda run: known.append(len(run.history["train"])))
+    assert known == {3: [0, 0, 3, 3], 10: [0, 0, 0, 0]}[fetch_every]
+    assert len(run.history["train"]) == run.step == 4
+    fit(run, val_loader, tmp_path)
+    assert same_run(read_checkpoint(tmp_path / FINAL), whole)
+
+
+def test_a_checkpoint_in_between_holds_the_losses_up_to_its_step(make_run, whole, tmp_path):
+    run, _ = make_run()
+    run.fetch_every = 10
+    with pytest.raises(Stop):
+        train_epoch(run, stop_at(3))
+    assert run.history["train"] == []
+    write_checkpoint(tmp_path / LATEST, run.state_dict())
+    assert len(read_checkpoint(tmp_path / LATEST)["history"]["train"]) == 3
+    again, val_loader = make_run()
+    assert resume(again, tmp_path)
+    fit(again, val_loader, tmp_path)
+    assert same_run(again.state_dict(), whole)
+
+
+@pytest.mark.parametrize("save_every, found, kept", [(600, 4, None), (0, 2, 1)])
+def test_a_late_loss_that_is_no_number_is_found_before_it_is_kept(save_every, found, kept, make_run, tmp_path):
+    """At the next fetch: after the last batch of the epoch, or for a checkpoint in between."""
+    run, val_loader = make_run()
+    run.fetch_every, files = 10, spoil_step(run, 2, float("nan"))
+    with pytest.raises(FloatingPointError, match="step 2: the loss is nan, trained on ") as caught:
+        fit(run, val_loader, tmp_path, save_every=save_every)
+    assert f"trained on {', '.join(files)};" in str(caught.value)
+    assert run.step == found
+    assert [path.name for path in tmp_path.iterdir()] == ([LATEST] if kept else [])
+    assert not kept or len(read_checkpoint(tmp_path / LATEST)["history"]["train"]) == kept
+
+
 # ------------------------------------------------------------------------------------------------------------- resuming
-
-
-class Stop(Exception):
-    """The machine is switched off."""
-
-
-def stop_at(step):
-    def after(run):
-        if run.step == step:
-            raise Stop
-
-    return after
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +248,7 @@ def test_a_loss_that_draws_random_numbers_resumes_exactly_too(make_run, tmp_path
             except Stop:
                 write_checkpoint(folder / LATEST, run.state_dict())
         states.append(run.state_dict())
-    assert equal(states[0], states[1])
+    assert equal(*(state | {"timing": None} for state in states))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -319,33 +310,34 @@ def test_ctrl_c_works_as_before_afterwards(ctrl_c, make_run):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-# ---------------------------------------------------------------------------------------------- validation, predictions
+def test_ctrl_c_waits_for_the_end_of_the_epochs_bookkeeping(ctrl_c, make_run, tmp_path, monkeypatch):
+    """Validation noted, but its schedule not stepped: from there a run would not end the same."""
+    settings = {"schedule": "plateau", "epochs": 2}
+    whole, val_loader = make_run(**settings)
+    fit(whole, val_loader, tmp_path / "whole")
+    run, val_loader = make_run(**settings)
+    step = ReduceLROnPlateau.step
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ReduceLROnPlateau, "step", lambda *parts: (ctrl_c(), step(*parts)))
+        fit(run, val_loader, tmp_path / "parts")
+    again, val_loader = make_run(**settings)
+    assert resume(again, tmp_path / "parts")
+    assert (again.validated, again.schedule.last_epoch, len(again.history["metrics"])) == (True, 1, 1)
+    fit(again, val_loader, tmp_path / "parts")
+    assert same_run(again.state_dict(), whole.state_dict())
 
 
-@pytest.mark.parametrize("loss", [matting_loss, partial(matting_loss, edge_weight=4, edge_width=3), LOSSES["notebook"]])
-def test_validation_loss_is_the_training_loss(loss, make_run, float32):
-    """The same batch costs the same, term by term, edge term included."""
+def test_ctrl_c_while_checkpoints_are_written_leaves_them_complete(ctrl_c, make_run, tmp_path, monkeypatch):
     run, val_loader = make_run()
-    val_loader.batch_sampler.batch_size = 4  # one batch
-    images, alphas = next(iter(val_loader))
-    with torch.inference_mode():
-        expected = loss(run.model.eval()(normalise(images)), alphas / 255)
-    found = evaluate(run.model, val_loader, loss, float32)
-    assert found == pytest.approx({name: term.item() for name, term in expected.items()}, abs=1e-6)
-    run.model.forward = lambda x: [torch.full_like(x[:, :1], 0.3, requires_grad=True)] * 7
-    trained = train_step(run.model, run.optimizer, (images, alphas), loss, float32)
-    assert evaluate(run.model, val_loader, loss, float32) == pytest.approx({k: v.item() for k, v in trained.items()})
+    copy = shutil.copyfile
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copyfile", lambda *paths: (ctrl_c(), copy(*paths)))
+        fit(run, val_loader, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {LATEST, BEST, "epoch_001.pth", HISTORY}
+    assert {read_checkpoint(path)["epoch"] for path in tmp_path.glob("*.pth")} == {1}
 
 
-def test_validation_is_the_mean_over_images_not_over_batches(make_run, float32):
-    run, val_loader = make_run()
-    assert [len(batch) for batch in val_loader.batch_sampler] == [3, 1]
-    singles = make_loader(val_loader.dataset, 1, shuffle=False)
-    run.model.eval()
-    each = [matting_loss(run.model(normalise(images)), alphas / 255)["total"].item() for images, alphas in singles]
-    found = evaluate(run.model, val_loader, matting_loss, float32)["total"]
-    assert found == pytest.approx(np.mean(each), abs=1e-6)
-    assert found != pytest.approx((np.mean(each[:3]) + each[3]) / 2, abs=1e-6)
+# ----------------------------------------------------------------------------------------------------------- validation
 
 
 def test_validation_changes_nothing_and_is_noted_with_its_step(make_run):
@@ -359,15 +351,6 @@ def test_validation_changes_nothing_and_is_noted_with_its_step(make_run):
     assert run.history["val"] == [[4, first], [4, first]]
     assert equal(to_official(run.model), before)
     assert torch.equal(torch.get_rng_state(), random_state)
-
-
-def read_until(process, text):
-    """Read the error output of a process, its progress bars, until `text` appears in it."""
-    seen = b""
-    while text not in seen:
-        piece = process.stderr.read1()
-        assert piece, seen.decode()
-        seen += piece
 
 
 # ------------------------------------------------------------------------------------------------------------------ fit
@@ -419,14 +402,14 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run(make_run):
 def test_fit_writes_the_latest_the_best_every_nth_and_the_final(make_run, tmp_path):
     run, val_loader = make_run(epochs=3, checkpoint_every=2)
     fit(run, val_loader, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {LATEST, BEST, FINAL, "epoch_002.pth"}
+    assert {path.name for path in tmp_path.iterdir()} == {LATEST, BEST, FINAL, "epoch_002.pth", HISTORY}
     final, best = read_checkpoint(tmp_path / FINAL), read_checkpoint(tmp_path / BEST)
     assert final["epoch"] == 3
     assert equal(final["model_state_dict"], dict(to_official(run.model)))
     assert [step for step, _ in run.history["val"]] == [4, 8, 12]
     losses = [loss for _, loss in run.history["val"]]
     assert best["epoch"] == 1 + losses.index(min(losses))
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("*.pth"):
         assert torch.load(path, weights_only=True)["config"]["epochs"] == 3
 
 
@@ -438,27 +421,252 @@ def test_a_folder_that_cannot_be_written_stops_the_run_before_it_starts(make_run
     assert run.step == 0
 
 
+# --------------------------------------------------------------------------------------------------- saved in mid-epoch
+
+
+def test_a_run_saves_itself_in_the_middle_of_an_epoch(make_run, whole, tmp_path, monkeypatch):
+    """After every batch, if no time may pass in between; each of these files is the run as it stood."""
+    run, val_loader = make_run()
+    saved = []
+
+    def write_and_keep(path, state):
+        write_checkpoint(path, state)
+        saved.append(shutil.copy(path, tmp_path / f"step-{len(saved) + 1}.pth"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "write_checkpoint", write_and_keep)
+        fit(run, val_loader, tmp_path / "parts", save_every=0)
+    states = [read_checkpoint(path) for path in saved]
+    assert [(state["epoch"], state["batch"]) for state in states] == [(e, b) for e in (0, 1) for b in (1, 2, 3, 4)]
+    assert same_run(read_checkpoint(tmp_path / "parts" / FINAL), whole)
+    for step in (3, 4, 5):
+        folder = tmp_path / f"from-{step}"
+        write_checkpoint(folder / LATEST, states[step - 1])
+        again, val_loader = make_run()
+        assert resume(again, folder)
+        assert again.step == step
+        fit(again, val_loader, folder)
+        assert same_run(again.state_dict(), whole)
+
+
+def test_a_run_does_not_save_itself_before_it_is_time(make_run, tmp_path, monkeypatch):
+    run, val_loader = make_run()
+    monkeypatch.setattr(training, "write_checkpoint", lambda *_: pytest.fail("saved too early"))
+    fit(run, val_loader, tmp_path, save_every=600)
+    assert (tmp_path / FINAL).exists()
+
+
+@pytest.mark.parametrize("broken", [b"", None], ids=["damaged", "missing"])
+def test_a_picture_that_cannot_be_read_stops_a_run_that_is_saved_first(broken, make_run, copy, whole, tmp_path):
+    """The picture put right, the run goes on from the batch before it and ends as if nothing had happened."""
+    run, val_loader = make_run(data=copy)
+    run.loader.batch_sampler.seek(1)
+    path = run.loader.dataset.pairs[[*run.loader.batch_sampler][2][0][1]].image
+    good = path.read_bytes()
+
+    def break_it(run):
+        if run.step == 4:
+            path.unlink() if broken is None else path.write_bytes(broken)
+
+    train_epoch(run, break_it)
+    validate(run, val_loader)
+    with pytest.raises((ValueError, OSError), match=path.name):
+        fit(run, val_loader, tmp_path / "out")
+    state = read_checkpoint(tmp_path / "out" / LATEST)
+    assert (state["epoch"], state["batch"]) == (1, 2)
+    path.write_bytes(good)
+    again, val_loader = make_run(data=copy)
+    assert resume(again, tmp_path / "out")
+    fit(again, val_loader, tmp_path / "out")
+    assert same_run(again.state_dict(), whole)
+
+
+def test_what_a_killed_process_left_half_written_is_removed(make_run, tmp_path):
+    run, val_loader = make_run(epochs=1)
+    ours, theirs = tmp_path / f".{LATEST}.4711.tmp", tmp_path / ".mine.tmp"
+    for path in (ours, theirs):
+        path.write_bytes(b"half")
+    fit(run, val_loader, tmp_path)
+    assert not ours.exists()
+    assert theirs.exists()
+
+
+# ----------------------------------------------------------------------------------------------------------- best, last
+
+
+def validations(monkeypatch, **values):
+    """Validation that finds these values, one epoch after the other, and 1 for what is not told."""
+    rows = iter([dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)])
+    same = {"total": 1.0, "mse": 1.0, "mad": 1.0, "iou": 1.0}
+    monkeypatch.setattr(training, "evaluate", lambda *_: same | next(rows))
+
+
+def test_patience_ends_a_run_that_gets_no_better(make_run, tmp_path, monkeypatch):
+    settings = {"schedule": "plateau", "patience": 2, "epochs": 9}
+    run, val_loader = make_run(**settings)
+    with monkeypatch.context() as patch:
+        validations(patch, total=[0.5, 0.6, 0.4, 0.45, 0.4])
+        fit(run, val_loader, tmp_path)
+    assert (run.epoch, run.best_epoch, run.finished) == (5, 3, True)
+    assert {path.name: read_checkpoint(path)["epoch"] for path in tmp_path.glob("*.pth")} == {
+        LATEST: 5, FINAL: 5, BEST: 3, **{f"epoch_{epoch:03d}.pth": epoch for epoch in range(1, 6)},
+    }  # fmt: skip
+    again, val_loader = make_run(**settings)
+    assert resume(again, tmp_path)
+    assert again.finished
+    fit(again, val_loader, tmp_path)
+    assert again.step == run.step == 20
+    assert same_run(again.state_dict(), run.state_dict())
+
+
+def test_without_patience_a_run_that_gets_no_better_goes_on(make_run, tmp_path, monkeypatch):
+    run, val_loader = make_run(schedule="plateau", epochs=5)
+    validations(monkeypatch, total=[0.1, 0.2, 0.3, 0.4, 0.5])
+    fit(run, val_loader, tmp_path)
+    assert (run.epoch, run.best_epoch) == (5, 1)
+
+
+@pytest.mark.parametrize("best_by, best", [("loss", 1), ("mse", 2), ("mad", 3), ("iou", 4)])
+def test_the_best_is_chosen_by_the_given_measure(best_by, best, make_run, tmp_path, monkeypatch):
+    """The lowest of errors, the highest overlap, the first of equals."""
+    run, val_loader = make_run(best_by=best_by, epochs=5)
+    found = {"total": [1, 2, 3, 4, 5], "mse": [3, 1, 2, 4, 1], "mad": [5, 4, 1, 2, 3], "iou": [0.3, 0.2, 0.1, 0.9, 0.4]}
+    validations(monkeypatch, **found)
+    fit(run, val_loader, tmp_path)
+    assert run.best_epoch == best
+    assert read_checkpoint(tmp_path / BEST)["epoch"] == best
+    assert read_checkpoint(tmp_path / FINAL)["epoch"] == 5
+
+
+# ----------------------------------------------------------------------------------------------------- averaged weights
+
+
+@pytest.fixture(scope="module")
+def averaged(make_run, tmp_path_factory):
+    """A run of two epochs with averaged weights that was never stopped, and its checkpoint."""
+    run, val_loader = make_run(ema=0.5)
+    folder = tmp_path_factory.mktemp("averaged")
+    fit(run, val_loader, folder)
+    return run, read_checkpoint(folder / FINAL)
+
+
+def test_the_average_is_kept_beside_the_trained_weights(averaged):
+    run, state = averaged
+    assert equal(state["model_state_dict"], dict(to_official(run.ema.model)))
+    assert equal(state["trained_state_dict"], dict(to_official(run.model)))
+    assert not equal(state["model_state_dict"], state["trained_state_dict"])
+    assert run.kept is run.ema.model
+
+
+def test_the_average_is_validated(averaged, make_run):
+    run, state = averaged
+    _, val_loader = make_run()
+    models = run.ema.model, run.model
+    ours, trained = (evaluate(model, val_loader, run.loss, run.runtime)["total"] for model in models)
+    assert state["history"]["val"][-1] == [8, ours]
+    assert ours != trained
+
+
+def test_averaging_does_not_change_the_training(averaged, whole):
+    _, state = averaged
+    assert equal(state["trained_state_dict"], whole["model_state_dict"])
+    assert state["history"]["train"] == whole["history"]["train"]
+    assert "trained_state_dict" not in whole
+
+
+def test_the_average_takes_in_the_weights_after_every_step(averaged, make_run):
+    run, _ = make_run()
+    model = EMA(run.model, 0.5)
+    for _ in range(2):
+        train_epoch(run, lambda run: model.update(run.model, run.step))
+    assert equal(dict(to_official(model.model)), averaged[1]["model_state_dict"])
+
+
+@pytest.mark.parametrize("step", [2, 7])
+def test_an_averaged_run_resumes_exactly_in_the_middle_of_an_epoch(step, averaged, make_run, tmp_path):
+    run, val_loader = make_run(ema=0.5)
+    with pytest.raises(Stop):
+        while True:
+            train_epoch(run, stop_at(step))
+            validate(run, val_loader)
+    write_checkpoint(tmp_path / LATEST, run.state_dict())
+    again, val_loader = make_run(ema=0.5)
+    assert resume(again, tmp_path)
+    fit(again, val_loader, tmp_path)
+    assert same_run(again.state_dict(), averaged[1])
+
+
+# -------------------------------------------------------------------------------------------------------- out of memory
+
+
+def limit_memory(run, most):
+    """Let the network raise what a GPU raises, when it is shown more images than `most` at once in training."""
+    shown = []
+
+    def refuse(_model, inputs):
+        shown.append(len(inputs[0]))
+        if len(inputs[0]) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    run.model.register_forward_pre_hook(refuse)
+    return shown
+
+
+@pytest.mark.parametrize("batch_size, most, fitting", [(6, 3, 3), (6, 2, 1), (12, 4, 3), (3, 1, 1)])
+def test_out_of_memory_the_batch_is_split_until_it_fits(batch_size, most, fitting, make_run, tmp_path, capsys):
+    """It stays as large as it was: the run is that with these micro-batches from the start."""
+    run, val_loader = make_run(batch_size=batch_size)
+    shown = limit_memory(run, most)
+    fit(run, val_loader, tmp_path / "out")
+    told = re.findall(r"out of memory: from now on (\d+) images at once", capsys.readouterr().out)
+    halves = [batch_size // 2 ** (i + 1) for i in range(len(told))]
+    assert list(map(int, told)) == halves
+    assert run.micro_batch == halves[-1] == fitting
+    assert shown[: len(halves) + 1] == [batch_size, *halves]
+    assert max(shown[len(halves) :]) <= most  # in validation too
+    assert run.step == 24 // batch_size
+
+    small, val_loader = make_run(batch_size=batch_size, micro_batch=fitting)
+    fit(small, val_loader, tmp_path / "small")
+    assert run.history == small.history
+    ours, theirs = (read_checkpoint(tmp_path / name / FINAL) for name in ("out", "small"))
+    for part in ("model_state_dict", "optimizer_state_dict", "scheduler_state_dict"):
+        assert equal(ours[part], theirs[part])
+
+
+def test_without_memory_for_a_single_image_a_run_ends_in_one_line(make_run, tmp_path):
+    run, val_loader = make_run()
+    limit_memory(run, 0)
+    with pytest.raises(ValueError, match="^out of memory with 1 images at once; set image_size lower$"):
+        fit(run, val_loader, tmp_path)
+    assert read_checkpoint(tmp_path / LATEST)["batch"] == 0
+
+
+def test_one_of_several_processes_does_not_split_its_share_alone(make_run):
+    """The others wait for its gradients."""
+    run, _ = make_run()
+    limit_memory(run, 2)
+    run.accelerator = SimpleNamespace(num_processes=2, is_main_process=True)
+    with pytest.raises(ValueError, match="^out of memory with 3 images at once; set micro_batch lower$"):
+        train_epoch(run)
+    assert run.step == 0
+
+
 # --------------------------------------------------------------------------------------------------------- headless run
-
-
-def arguments(data, out, *settings, preset="smoke"):
-    settings = ("image_size=32", "batch_size=3", "epochs=2", *settings)
-    return ["--preset", preset, "--data", str(data), "--out", str(out),
-            *(part for setting in settings for part in ("--set", setting))]  # fmt: skip
 
 
 @pytest.fixture
 def headless(tiny, monkeypatch, float32):
     """Headless runs in this process train the tiny network, without mixed precision."""
     monkeypatch.setitem(TABLES, "u2net_lite", tiny)
-    monkeypatch.setattr(training, "best_runtime", lambda: float32)
+    monkeypatch.setattr(assembly, "best_runtime", lambda *_: float32)
 
 
 def test_the_headless_run_trains_and_resumes(headless, portrait_folder, whole, tmp_path, capsys):
     assert main(arguments(portrait_folder, tmp_path)) == 0
     printed = capsys.readouterr().out
     loss = whole["history"]["val"][-1][1]
-    assert printed == f"trained 2 epochs, validation loss {loss:.4f}: {tmp_path}/{FINAL}\n"
+    assert printed == f"trained 2 epochs, validation loss {loss:.4f} (best of epoch 1): {tmp_path}/{FINAL}\n"
     assert equal(read_checkpoint(tmp_path / FINAL)["model_state_dict"], whole["model_state_dict"])
     assert main(arguments(portrait_folder, tmp_path)) == 0
     assert capsys.readouterr().out.startswith("resumed at epoch 2, batch 0\ntrained 2 epochs")
@@ -473,6 +681,7 @@ def test_the_headless_run_starts_from_weights(headless, make_run, portrait_folde
     def no_fit(run, _loader, _folder):
         started.append(run)
         run.history["val"].append([0, 1.0])
+        run.history["metrics"].append({"loss": 1.0})
 
     monkeypatch.setattr(training, "fit", no_fit)
     assert main(arguments(portrait_folder, tmp_path / "out") + ["--weights", str(tmp_path / "w.pth")]) == 0
@@ -498,7 +707,7 @@ def test_bad_settings_are_one_line_each(headless, portrait_folder, tmp_path, cap
     for setting, named in (("epoch=3", "'epoch=3'"), ("epochs=0", "epochs=0"), ("name=mine", "'name=mine'"),
                            ("max_lr=fast", "'max_lr=fast'"), ("edge_width=4", "edge_width=4")):  # fmt: skip
         assert named in error_of(main(arguments(portrait_folder, tmp_path, setting)), capsys)
-    assert not (tmp_path / LATEST).exists()
+    assert not any(tmp_path.iterdir())
 
 
 def test_missing_and_broken_files_are_one_line_each(headless, copy, tmp_path, capsys):

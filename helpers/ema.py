@@ -1,0 +1,25 @@
+"""EMA: a running average of the weights, which wavers less than the weights themselves."""
+
+import copy
+
+import torch
+
+
+class EMA:
+    """Exponential moving average of a model's weights; `model` is the average, ready to evaluate.
+
+    After step t the weights move towards the trained ones by 1 − min(decay, (1 + t) / (10 + t)): a short memory at
+    first, so that the random start is forgotten. Batch norm's statistics are taken over as they are.
+    """
+
+    def __init__(self, model, decay):
+        self.model, self.decay = copy.deepcopy(model).requires_grad_(False).eval(), decay
+
+    @torch.no_grad()
+    def update(self, model, step):
+        """Take in the weights of `model` after `step` steps (1 for the first)."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
+            mine.lerp_(theirs, share)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)
