@@ -1,6 +1,7 @@
 # make run       the notebook, executed on the data set it makes itself
 # make test      all tests, the notebook among them
 # make notebook  refresh the committed notebook (as make run, and cleaned)
+# make bench     speed against the plain way, as the README's table
 # make clean     remove what these two wrote (out/ and caches); data, weights and .venv stay
 #
 # Variables:
@@ -20,7 +21,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 # albumentations would look for a newer version of itself at every import
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: run test notebook clean .venv
+.PHONY: run test notebook bench clean .venv
 
 run: $(INSTALLED)
 	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET); its sections as they come:"
@@ -36,6 +37,9 @@ notebook: $(INSTALLED)
 	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.execute $(NOTEBOOK) out
 	.venv/bin/nbstripout --keep-output --keep-count out/$(NOTEBOOK)
 	cp out/$(NOTEBOOK) $(NOTEBOOK)
+
+bench: $(INSTALLED)
+	@.venv/bin/python -m benchmarks
 
 clean:
 	rm -rf out .pytest_cache
