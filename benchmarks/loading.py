@@ -16,7 +16,7 @@ VISITS = 40  # so that an epoch lasts
 
 
 def line():
-    """A Markdown line: the share of an epoch that training at 320² on a GPU spends waiting; not measured without one."""
+    """A Markdown line: the share of an epoch at 320² for which a GPU's training waits; not measured without a GPU."""
     what = "Waiting for data while training u2net on a GPU, 320², 8 workers, from a prepared copy (at most 5 %):"
     if not torch.cuda.is_available():
         return f"{what} not measured, no GPU."

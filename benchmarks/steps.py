@@ -1,4 +1,4 @@
-"""The training step at 320², against the plain way: eager, float32, contiguous, pictures normalised before the upload."""
+"""The training step at 320², against the plain way: float32, contiguous, pictures normalised before the upload."""
 
 import torch
 

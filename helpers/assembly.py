@@ -48,9 +48,8 @@ def assemble(config, sources, weights=None, runtime=None, folder=None):
     train_set, val_set = mix(sources, transforms, config.truth, config.seed, least_side(config.image_size))
     load = partial(make_loader, workers=config.workers, process=accelerator.process_index, processes=processes)
     train, val = (load(part, config.batch_size, part is train_set) for part in (train_set, val_set))
-    loss = partial(
-        LOSSES[config.loss], edge_weight=config.edge_weight, edge_width=config.edge_width, rough_width=config.rough_width
-    )
+    numbers = {name: getattr(config, name) for name in ("edge_weight", "edge_width", "rough_width")}
+    loss = partial(LOSSES[config.loss], **numbers)
     if config.max_lr == AUTO:
         rate = _earlier_rate(folder) or _suggested_rate(model, train, loss, runtime, config.micro_batch)
         [rate] = broadcast_object_list([rate])  # each process has seen other images

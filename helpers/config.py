@@ -92,7 +92,7 @@ class Config:
         if self.network != "resnet50_unet" and self.image_size < 32:
             raise ValueError(f"image_size={self.image_size} is too small for network={self.network}: 32 or more")
         if self.micro_batch > self.batch_size:
-            raise ValueError(f"micro_batch={self.micro_batch} is more than batch_size={self.batch_size}: nothing to split")
+            raise ValueError(f"micro_batch={self.micro_batch} is more than batch_size={self.batch_size} to split")
         if self.patience and self.schedule == "one_cycle":
             raise ValueError(
                 f"patience={self.patience} contradicts schedule=one_cycle, whose last steps are its best: "
@@ -130,8 +130,8 @@ PRESETS = {
     "paper": Config(name="paper"),
     "hires": Config(name="hires", image_size=720, batch_size=4, synthetic_size=1024),
     "rmbg": Config(
-        name="rmbg", network="resnet50_unet", image_size=512, batch_size=64, epochs=100, schedule="plateau", max_lr=1e-6,
-        loss="cross_entropy", edge_weight=0.0, patience=20,
+        name="rmbg", network="resnet50_unet", image_size=512, batch_size=64, epochs=100, schedule="plateau",
+        max_lr=1e-6, loss="cross_entropy", edge_weight=0.0, patience=20,
     ),
     "rmbg_sample": Config(
         name="rmbg_sample", network="resnet50_unet", image_size=16, batch_size=2, epochs=10, schedule="plateau",

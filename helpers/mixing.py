@@ -1,4 +1,4 @@
-"""Several data sets in one run: each with its weight, rough or refined, and no photo both trained on and validated on."""
+"""Several data sets in one run, each with its weight, rough or refined; no photo is both trained and validated on."""
 
 import warnings
 from pathlib import Path
@@ -99,9 +99,10 @@ def _pairs_of(source, truth):
     for split, found in splits.items():
         if found.left_out():
             warnings.warn(f"{source.folder}: left out of {split}: {found.left_out()}", stacklevel=3)
-    return {
-        split: [pair._replace(rough=pair.rough or source.rough) for pair in found.pairs] for split, found in splits.items()
-    }
+    def marked(pair):
+        return pair._replace(rough=pair.rough or source.rough)
+
+    return {split: list(map(marked, found.pairs)) for split, found in splits.items()}
 
 
 def _datasets_of(source, pairs, transform, seed, least):

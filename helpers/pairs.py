@@ -70,7 +70,7 @@ def read_pair(pair, least=None):
 def _reduced(alpha, size):
     """An alpha (H, W) averaged down to the `size` (h, w) that a JPEG's decoder gave its photo.
 
-    The decoder rounds up: a side of 417 at a quarter is 105, of which the last stands for one pixel and a repeated edge.
+    The decoder rounds up: a side of 417 at a quarter is 105, the last of which stands for one pixel and its copies.
     """
     (height, width), (rows, columns) = alpha.shape, size
     scale = next(scale for scale in REDUCTIONS if -(-height // scale) == rows and -(-width // scale) == columns)

@@ -62,7 +62,8 @@ def range_test(model, batches, step, low=1e-6, high=1.0, count=100):
     model = copy.deepcopy(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=low)
     lrs, losses, average = [], [], 0.0
-    for i, batch in enumerate(tqdm(itertools.islice(itertools.cycle(batches), count), total=count, desc="range test")):
+    again = itertools.chain.from_iterable(itertools.repeat(batches))  # reads them anew: cycle would keep them all
+    for i, batch in enumerate(tqdm(itertools.islice(again, count), total=count, desc="range test")):
         lr = low * (high / low) ** (i / (count - 1))
         optimizer.param_groups[0]["lr"] = lr
         average = 0.9 * average + 0.1 * step(model, optimizer, batch)

@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from helpers.layouts import SPLITS
 from helpers.drawing.scene import draw_scene
+from helpers.layouts import SPLITS
 
 GENERATOR_VERSION = 1
 """Raised whenever the same seed would give another picture, so that old data sets are not mistaken for new ones."""

@@ -169,19 +169,37 @@ def main(arguments=None):
         config = load_config(options.preset, **dict(parse_setting(text) for text in options.set))
         sources = [parse_source(text) for text in options.data]
         run, val_loader = assemble(config, sources, options.weights, folder=options.out)
-        if resume(run, options.out) and run.accelerator.is_main_process:
-            print(f"resumed at epoch {run.epoch}, batch {run.batch}")
+        resumed = resume(run, options.out)
+        if run.accelerator.is_main_process:
+            print(_described(run, val_loader))
+            if resumed:
+                print(f"resumed at epoch {run.epoch}, batch {run.batch}")
         fit(run, val_loader, options.out)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)  # a worker's begins with its traceback
+        text = str(error).strip()
+        text = text.splitlines()[-1] if "Traceback" in text else text  # a worker's error begins with its traceback
+        print(f"error: {text}", file=sys.stderr)
         return 1
     if run.accelerator.is_main_process:
         best = f"best of epoch {run.best_epoch}" if run.best_epoch < run.epoch else "its best"
-        print(f"trained {run.epoch} epochs, validation loss {run.history['val'][-1][1]:.4f} ({best}): {options.out}/{FINAL}")
+        loss = run.history["val"][-1][1]
+        print(f"trained {run.epoch} epochs, validation loss {loss:.4f} ({best}): {options.out}/{FINAL}")
     return 0
+
+
+def _described(run, val_loader):
+    """One line: what is trained, on what, and where."""
+    batches, processes = run.loader.batch_sampler, run.accelerator.num_processes
+    shared = f" by {processes} processes" if processes > 1 else ""
+    precision = str(run.runtime.amp_dtype or torch.float32).removeprefix("torch.")
+    return (
+        f"{run.config.network} at {run.config.image_size}² on {run.runtime.device.type} in {precision}{shared}: "
+        f"{len(batches)} batches of {batches.batch_size} an epoch from {len(run.loader.dataset)} portraits, "
+        f"{len(val_loader.dataset)} to validate on"
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from helpers.augment import (
     validation_transform,
     visual_group,
 )  # fmt: skip
-
 from helpers.pairs import Pair
 from helpers.samples import PortraitDataset
 

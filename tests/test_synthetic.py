@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from helpers import synthetic
-from helpers.layouts import CLASSES
 from helpers.drawing.face import Expression, paint_face
 from helpers.drawing.identity import random_identity
+from helpers.layouts import CLASSES
 from helpers.synthetic import make_portrait, write_dataset
 
 ROOT = Path(__file__).resolve().parents[1]

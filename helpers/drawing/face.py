@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.layouts import CLASSES
 from helpers.drawing.canvas import Canvas, View, ellipse, fill, spline, step, stroke
 from helpers.drawing.noise import fractal
+from helpers.layouts import CLASSES
 
 PERSON, SKIN, LEFT_BROW, RIGHT_BROW = map(CLASSES.index, ("PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW"))
 LEFT_EYE, RIGHT_EYE, LIPS, TEETH = map(CLASSES.index, ("LEFT_EYE", "RIGHT_EYE", "LIPS", "TEETH"))
