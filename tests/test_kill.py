@@ -104,7 +104,7 @@ def test_killed_at_any_moment_a_run_ends_the_same(undisturbed, portrait_folder, 
         printed, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
     epoch, batch = positions[-1]
-    assert printed.decode().startswith(f"resumed at epoch {epoch}, batch {batch}\ntrained 4 epochs")
+    assert f"\nresumed at epoch {epoch}, batch {batch}\ntrained 4 epochs" in printed.decode()
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in undisturbed.iterdir())
     for path in undisturbed.glob("*.pth"):
         ours, theirs = read_checkpoint(folder / path.name), read_checkpoint(path)
