@@ -1,11 +1,14 @@
 """Run the notebook from the command line, saying where it is: python -m helpers.execute NOTEBOOK OUT_DIR"""
 
+import base64
+import io
 import sys
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from PIL import Image
 
 from helpers.atomic import whole_file
 
@@ -31,9 +34,21 @@ def execute(notebook, out_dir):
     try:
         client.execute()
     finally:
+        _shrink_figures(book)
         with whole_file(out) as temporary:
             nbformat.write(book, temporary)
     return out
+
+
+def _shrink_figures(book):
+    """Store the figures without their opaque alpha channel and as well compressed as PNG can: the same pixels."""
+    for output in (output for cell in book.cells for output in cell.get("outputs", [])):
+        if encoded := output.get("data", {}).get("image/png"):
+            figure, smaller = Image.open(io.BytesIO(base64.b64decode(encoded))), io.BytesIO()
+            if figure.mode == "RGBA" and figure.getchannel("A").getextrema() == (255, 255):
+                figure = figure.convert("RGB")
+            figure.save(smaller, "PNG", optimize=True)
+            output["data"]["image/png"] = base64.b64encode(smaller.getvalue()).decode()
 
 
 if __name__ == "__main__":

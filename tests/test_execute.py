@@ -1,6 +1,11 @@
+import base64
+import io
+
 import nbformat
+import numpy as np
 import pytest
 from nbclient.exceptions import CellExecutionError
+from PIL import Image
 
 from helpers.execute import execute
 
@@ -28,3 +33,26 @@ def test_a_failing_cell_is_raised_and_the_copy_shows_how_far_it_came(tmp_path):
     assert cells[1].outputs[0].text == "before\n"
     assert cells[2].outputs[0].ename == "ZeroDivisionError"
     assert cells[3].outputs == []
+
+
+FIGURE = """import io
+import numpy as np
+from IPython.display import Image as Shown
+from PIL import Image
+pixels = np.zeros((40, 60, 4), np.uint8)
+pixels[..., 3] = {opacity}
+pixels[:20, :30, 0] = np.arange(30)
+file = io.BytesIO()
+Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+Shown(file.getvalue())"""
+
+
+@pytest.mark.parametrize("opacity, mode", [(255, "RGB"), (100, "RGBA")])
+def test_figures_keep_their_pixels_and_lose_an_opaque_alpha_channel(opacity, mode, tmp_path):
+    write_notebook(tmp_path / "lesson.ipynb", FIGURE.format(opacity=opacity))
+    [output] = nbformat.read(execute(tmp_path / "lesson.ipynb", tmp_path / "out"), 4).cells[1].outputs
+    figure = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+    pixels = np.array(figure.convert("RGBA"))
+    assert figure.mode == mode
+    assert (pixels[:20, :30, 0] == np.arange(30)).all()
+    assert (pixels[..., 3] == opacity).all() and not pixels[20:, :, :3].any()
