@@ -49,7 +49,7 @@ def table(rows):
 
 
 def _line(row):
-    plain, ours = ("–" if value is None else f"{value:.3g} {row.unit}" for value in (row.plain, row.ours))
+    plain, ours = ("not measured" if value is None else f"{value:.3g} {row.unit}" for value in (row.plain, row.ours))
     ratio = f"{row.ours / row.plain:.1f}" if row.plain and row.ours else "–"
     if row.spread:
         ratio += " ({:.1f} to {:.1f})".format(*row.spread)
