@@ -99,6 +99,7 @@ def _pairs_of(source, truth):
     for split, found in splits.items():
         if found.left_out():
             warnings.warn(f"{source.folder}: left out of {split}: {found.left_out()}", stacklevel=3)
+
     def marked(pair):
         return pair._replace(rough=pair.rough or source.rough)
 

@@ -1,7 +1,7 @@
 """Training: an epoch, its validation, and the headless run, by one process or many.
 
     python -m helpers.training --preset paper --data DIR --out DIR [--weights FILE] [--set epochs=5 …]
-    accelerate launch --num_processes 8 -m helpers.training …
+    accelerate launch --multi_gpu --num_processes 8 -m helpers.training …
 """
 
 import argparse
