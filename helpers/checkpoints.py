@@ -5,6 +5,7 @@ import random
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,19 @@ from helpers.atomic import whole_file
 LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
 
 
-def write_checkpoint(path, state):
-    """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one."""
+@contextmanager
+def _durable_file(path):
+    """A binary file to write to; a `whole_file` that is on the disk before it gets its name, should the power fail."""
     with whole_file(path) as temporary, open(temporary, "wb") as file:
-        torch.save(state, file)
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_checkpoint(path, state):
+    """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one."""
+    with _durable_file(path) as file:
+        torch.save(state, file)
 
 
 def read_checkpoint(path):
@@ -77,8 +85,8 @@ def keep_checkpoints(run, folder):
         first, *others = (Path(folder) / name for name in names)
         write_checkpoint(first, run.state_dict())
         for path in others:
-            with whole_file(path) as temporary:
-                shutil.copyfile(first, temporary)
+            with _durable_file(path) as file, open(first, "rb") as written:
+                shutil.copyfileobj(written, file)
     run.accelerator.wait_for_everyone()
     return names
 

@@ -213,6 +213,17 @@ def test_the_latest_is_written_last(make_run, tmp_path, monkeypatch):
     assert written[-1] == LATEST
 
 
+def test_each_checkpoint_is_on_the_disk_before_it_gets_its_name(make_run, tmp_path, monkeypatch):
+    run, _ = make_run(epochs=1, checkpoint_every=1)
+    steps, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (steps.append("sync"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (steps.append("replace"), replace(old, new)))
+    end_of_epoch(run, 0.5)
+    assert len(keep_checkpoints(run, tmp_path)) == 4
+    assert steps == ["sync", "replace"] * 4
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_the_latest_is_told_by_its_name_not_by_the_alphabet(make_run, tmp_path):
     run, _ = make_run()
     for epoch, name in ((1, "epoch_001.pth"), (2, FINAL), (9, "zebra.pth"), (5, "epoch_015.pth"), (1, LATEST)):
