@@ -57,7 +57,7 @@ def assemble(config, sources, weights=None, runtime=None, folder=None):
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=config.max_lr, betas=(0.9, 0.999), weight_decay=0, fused=True)
     if config.schedule == "plateau":
-        schedule = plateau(optimizer, config.best_by == "iou")
+        schedule = plateau(optimizer, config.highest_is_best)
     else:
         schedule = one_cycle(optimizer, config.max_lr, config.epochs * len(train))
     return Run(model, optimizer, schedule, loss, train, config, runtime), val

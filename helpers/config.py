@@ -88,6 +88,11 @@ class Config:
             raise ValueError(f"ema={self.ema!r}: must be below 1, such as 0.999; at 1 the average would never move")
         self._refuse_contradictions()
 
+    @property
+    def highest_is_best(self):
+        """Whether more of what `best_by` names is better."""
+        return self.best_by == "iou"
+
     def _refuse_contradictions(self):
         if self.network != "resnet50_unet" and self.image_size < 32:
             raise ValueError(f"image_size={self.image_size} is too small for network={self.network}: 32 or more")

@@ -82,7 +82,7 @@ class Run:
 
     @property
     def highest_is_best(self):
-        return self.config.best_by == "iou"
+        return self.config.highest_is_best
 
     @property
     def finished(self):
