@@ -8,7 +8,7 @@ import torch
 
 from helpers.atomic import whole_file
 from helpers.samples import Sample
-from helpers.steps import loss_of
+from helpers.u2net import outputs_of
 
 HISTORY = "history.csv"
 
@@ -69,7 +69,7 @@ class TensorBoard:
             self.writer.add_scalar(name.replace("val_loss", "loss/val"), row[name], row["step"])
         val_loader.batch_sampler.seek(0)
         batch = Sample(*(field[:count] for field in next(iter(val_loader))))
-        outputs, _ = loss_of(run.kept.eval(), batch, run.loss, run.runtime)
+        outputs = outputs_of(run.kept.eval(), batch.image, run.runtime)
         truth, pred = (alpha.cpu().expand(-1, 3, -1, -1) for alpha in (batch.alpha / 255, outputs[0]))
         columns = torch.cat([batch.image / 255, truth, pred], dim=2)  # (B, 3, 3·S, S): one under the other
         self.writer.add_image("photo, truth, prediction", torch.cat([*columns], dim=2), row["step"])

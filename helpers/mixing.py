@@ -108,8 +108,8 @@ def _pairs_of(source, truth):
 
 def _datasets_of(source, pairs, transform, seed, least):
     """The dataset of a source's photos and that of its cutouts, which are their own truths and need backgrounds."""
-    cutouts = [pair for pair in pairs if pair.image == pair.truth]
-    photos = [pair for pair in pairs if pair.image != pair.truth]
+    cutouts = [pair for pair in pairs if pair.is_cutout]
+    photos = [pair for pair in pairs if not pair.is_cutout]
     datasets = [PortraitDataset(photos, transform, seed, least)] if photos else []
     if cutouts:
         backgrounds = backgrounds_in(source.backgrounds or source.folder)

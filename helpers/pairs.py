@@ -32,6 +32,11 @@ class Pair(NamedTuple):
     category: str = ""
     rough: bool = False
 
+    @property
+    def is_cutout(self):
+        """Whether photo and truth are one transparent picture, which needs a background to be put on."""
+        return self.image == self.truth and self.reading == "opacity"
+
 
 def read_alpha(pair):
     """The truth of a pair as (H, W) uint8 alpha; errors name the file, as in `helpers.photos`."""

@@ -56,7 +56,7 @@ def prepare(folder, out, size=512, truth="annotations", layout=None, workers=Non
     tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
     if not tasks:
         raise FileNotFoundError(f"{folder}: no photo with a truth there; `python -m helpers.datasets check` tells more")
-    backgrounds = _planned_backgrounds(folder, out) if any(_is_cutout(pair) for pair, _, _ in tasks) else {}
+    backgrounds = _planned_backgrounds(folder, out) if any(pair.is_cutout for pair, _, _ in tasks) else {}
     _begin(out, {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout})
 
     results = list(in_parallel(_copy_pair, tasks, workers, "pairs"))
@@ -91,18 +91,14 @@ def shrunk_cutout(photo, alpha, size):
     return np.dstack([colours / np.maximum(share, 1e-6), share * 255]).round().clip(0, 255).astype(np.uint8)
 
 
-def _is_cutout(pair):
-    return pair.reading == "opacity" and pair.image == pair.truth
-
-
 def _planned(split, pairs, out):
     """[(pair, the pair that its copy will be)]."""
-    cutouts = _places([pair.image for pair in pairs if _is_cutout(pair)], out / "cutouts" / split, ".png")
-    photos = [pair.image for pair in pairs if not _is_cutout(pair)]
+    cutouts = _places([pair.image for pair in pairs if pair.is_cutout], out / "cutouts" / split, ".png")
+    photos = [pair.image for pair in pairs if not pair.is_cutout]
     images, masks = _places(photos, out / "images" / split, ".jpg"), _places(photos, out / "masks" / split, ".png")
 
     def copy_of(pair):
-        if _is_cutout(pair):
+        if pair.is_cutout:
             return pair._replace(image=cutouts[pair.image], truth=cutouts[pair.image])
         return pair._replace(image=images[pair.image], truth=masks[pair.image], reading="grey")
 
@@ -156,7 +152,7 @@ def _copy_pair(task):
         photo, alpha = read_pair(pair)
     except Exception as error:  # a decoder may raise anything on a broken file
         return fault_of(pair.image, error)
-    if _is_cutout(pair):
+    if pair.is_cutout:
         picture = shrunk_cutout(photo, alpha, size)
         _save(picture, copy.image, "PNG")
         return picture.shape[:2]

@@ -11,20 +11,18 @@ LEFT and RIGHT in the class names are the person's own: in an unmirrored frontal
 import argparse
 import csv
 import json
-import multiprocessing
 import os
 import shutil
 import uuid
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from helpers.drawing.scene import draw_scene
 from helpers.layouts import SPLITS
+from helpers.parallel import in_parallel
 
 GENERATOR_VERSION = 1
 """Raised whenever the same seed would give another picture, so that old data sets are not mistaken for new ones."""
@@ -154,27 +152,12 @@ def _write_all(folder, record, workers):
         for split in SPLITS:
             (folder / kind / split).mkdir(parents=True)
     tasks = _plan(folder, record)
-    workers = min(workers, len(tasks))
-    if workers == 1:
-        rows = [_write_picture(task) for task in _progress(tasks, len(tasks))]
-    else:
-        # spawn: forking a process in which torch runs threads can hang
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            try:
-                rows = list(_progress(pool.map(_write_picture, tasks, chunksize=8), len(tasks)))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    rows = list(in_parallel(_write_picture, tasks, workers, "portraits"))
     with open(folder / "meta.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image_name", "user_id", "height", "width", "set", "brightness"))
         writer.writerows(rows)
     (folder / _RECORD).write_text(json.dumps(record) + "\n")
-
-
-def _progress(items, total):
-    return tqdm(items, total=total, desc="portraits", unit="img", mininterval=1.0)
 
 
 def _write_picture(task):
