@@ -355,9 +355,9 @@ def test_ctrl_c_in_the_middle_of_taking_notes_leaves_them_complete(noted, ctrl_c
 
 def test_ctrl_c_while_checkpoints_are_written_leaves_them_complete(ctrl_c, make_run, tmp_path, monkeypatch):
     run, val_loader = make_run()
-    copy = shutil.copyfile
+    copy = shutil.copyfileobj
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(shutil, "copyfile", lambda *paths: (ctrl_c(), copy(*paths)))
+        patch.setattr(shutil, "copyfileobj", lambda *files: (ctrl_c(), copy(*files)))
         fit(run, val_loader, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {LATEST, BEST, "epoch_001.pth", HISTORY}
     assert {read_checkpoint(path)["epoch"] for path in tmp_path.glob("*.pth")} == {1}
