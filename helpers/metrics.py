@@ -1,62 +1,82 @@
 """Matting errors as the literature counts them, on the whole image or on a region such as the transition band.
 
-The four matting errors are those of Rhemann et al., "A perceptually motivated online benchmark for image matting"
-(CVPR 2009). Publications scale them in more than one way, so print region and resolution beside every number.
+    python -m helpers.metrics PRED_DIR TRUE_DIR            # the table of a folder of mattes or cutouts
+    python -m helpers.metrics PRED_DIR TRUE_DIR --csv FILE --region whole --region TRIMAP_DIR
+
+Publications scale the errors in more than one way, so print region, convention and resolution beside every number.
 """
 
+import argparse
+import sys
 from numbers import Integral
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-SIGMA = 1.4
-"""Width in pixels of the Gaussian whose derivatives measure the gradient error."""
+from helpers.perceptual_errors import CONVENTIONS, GRADIENT_SCALE, connectivity, gradient_magnitude
 
-LEVELS = [k / 10 for k in range(11)]
-"""Thresholds 0, 0.1 … 1 of the connectivity error."""
-
-TOLERANCE = 0.15
-"""θ: how far alpha may rise above its connected level before the connectivity error counts it."""
+BOUNDARY = 0.02
+"""Width of the boundary that boundary IoU looks at, as a part of the image's diagonal."""
 
 
-def matting_metrics(pred, true, region=None):
+def matting_metrics(pred, true, region=None, convention="dim"):
     """Errors of the alpha matte `pred` against `true`, both (H, W) in [0, 1]; returns a dict of six floats.
 
     `sad`   Σ|d| / 1000, with d = pred − true
     `mse`   mean of d²
     `mad`   mean of |d|
-    `grad`  Σ (difference of the gradient magnitudes)² / 1000, see `gradient_magnitude`
-    `conn`  Σ |φ(pred) − φ(true)| / 1000, see `connectivity`
+    `grad`  Σ (difference of the gradient magnitudes)² / 1000, or / 10 by "p3m"
+    `conn`  Σ |φ(pred) − φ(true)| / 1000
     `iou`   of the pixels ≥ 0.5; 1.0 if neither matte has any
 
     `region`, a boolean (H, W) mask, says which pixels count: sums run over it and means divide by its size. Gradients
-    and connected components are always those of the whole image. Alphas are taken as they are, never stretched to
-    their own minimum and maximum.
+    and connected components are always those of the whole image.
 
-    P3M-Net's and GFM's evaluation of the whole image counts sad, mse and mad the same way. Two of their figures differ:
-    their gradient keeps the derivative's own scale and divides by 10, which comes out a few per cent higher than ours;
-    and their connectivity skips the thresholds that no pixel reaches in both mattes.
+    `convention` is the published code whose `grad` and `conn` these are, see `helpers.perceptual_errors`: "dim" (Deep
+    Image Matting) or "p3m" (P3M-Net and GFM on whole images). All else is the same in both. A third family stretches
+    each matte to its own minimum and maximum first, which hides errors of contrast. We take alphas as they are; for
+    mattes that reach 0 and 1 that is the same.
 
-    Raises ValueError for other shapes, NaN, values outside [0, 1] or a region without pixels.
+    Raises ValueError for other shapes, NaN, values outside [0, 1], a region without pixels or an unknown convention.
     """
-    pred, true = _matte(pred, "pred"), _matte(true, "true")
-    if pred.shape != true.shape:
-        raise ValueError(f"pred is {pred.shape} but true is {true.shape}: resize pred to the true matte's size")
-    region = _region(region, true.shape)
+    return metrics_by_region(pred, true, {"": region}, convention)[""]
 
-    error = np.abs(pred - true)[region]
-    gradient_error = (gradient_magnitude(pred) - gradient_magnitude(true))[region]
-    connectivity_error = np.subtract(*connectivity(pred, true))[region]
-    pred_on, true_on = pred[region] >= 0.5, true[region] >= 0.5
-    union = np.count_nonzero(pred_on | true_on)
+
+def metrics_by_region(pred, true, regions, convention="dim"):
+    """`matting_metrics` on several regions, {name: region}, for the work of one; returns {name: dict of six floats}."""
+    pred, true = _same_size(pred, true)
+    regions = {name: _region(region, true.shape) for name, region in regions.items()}
+    error = np.abs(pred - true)
+    gradient_error = gradient_magnitude(pred, convention) - gradient_magnitude(true, convention)
+    connectivity_error = np.abs(np.subtract(*connectivity(pred, true, convention)))
     return {
-        "sad": float(error.sum() / 1000),
-        "mse": float(np.mean(error**2)),
-        "mad": float(error.mean()),
-        "grad": float(np.sum(gradient_error**2) / 1000),
-        "conn": float(np.abs(connectivity_error).sum() / 1000),
-        "iou": float(np.count_nonzero(pred_on & true_on) / union) if union else 1.0,
+        name: {
+            "sad": float(error[region].sum() / 1000),
+            "mse": float(np.mean(error[region] ** 2)),
+            "mad": float(error[region].mean()),
+            "grad": float(np.sum(gradient_error[region] ** 2) / GRADIENT_SCALE[convention]),
+            "conn": float(connectivity_error[region].sum() / 1000),
+            "iou": _iou(pred[region] >= 0.5, true[region] >= 0.5),
+        }
+        for name, region in regions.items()
     }
+
+
+def boundary_iou(pred, true, width=None):
+    """IoU in [0, 1] of the inner boundaries of two mattes, both (H, W) in [0, 1]; 1.0 if neither has a pixel ≥ 0.5.
+
+    Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation" (CVPR 2021). Masks are the
+    pixels ≥ 0.5, and a mask's boundary is what lies within `width` pixels (of a square's distance) of its outside;
+    beyond the image's border is outside, too. `width` is 2 % of the diagonal, rounded and at least 1, unless given.
+    Raises ValueError for a width that is not a positive whole number, else as `matting_metrics`.
+    """
+    pred, true = _same_size(pred, true)
+    if width is None:
+        width = max(round(BOUNDARY * float(np.hypot(*true.shape))), 1)
+    elif not isinstance(width, Integral) or width < 1:
+        raise ValueError(f"width is {width!r}: give a positive whole number of pixels, or None for 2 % of the diagonal")
+    return _iou(_inner_boundary(pred >= 0.5, width), _inner_boundary(true >= 0.5, width))
 
 
 def transition_band(true, width=15):
@@ -72,6 +92,17 @@ def transition_band(true, width=15):
     return cv2.dilate(true, square) > cv2.erode(true, square)
 
 
+def unknown_region(trimap):
+    """Pixels (bool, (H, W)) that a trimap, (H, W) uint8, leaves unknown: neither 0, background, nor 255, foreground.
+
+    Raises ValueError for another shape or type.
+    """
+    trimap = np.asarray(trimap)
+    if trimap.dtype != np.uint8 or trimap.ndim != 2:
+        raise ValueError(f"trimap is {trimap.dtype} {trimap.shape}: pass (H, W) uint8, as `helpers.photos.read_grey`")
+    return (trimap != 0) & (trimap != 255)
+
+
 def mean_metrics(metrics):
     """Mean of each key over a list of `matting_metrics` results, every image weighing the same; a NaN stays a NaN."""
     if not metrics:
@@ -83,42 +114,11 @@ def mean_metrics(metrics):
     return {key: float(np.mean([one[key] for one in metrics])) for key in keys}
 
 
-def gradient_magnitude(alpha):
-    """Length of the Gaussian-derivative gradient (σ = 1.4) of `alpha`, (H, W) float64; the border is replicated.
-
-    The 9 × 9 kernel has unit L2 norm, as in the evaluation code that came with Deep Image Matting (Xu et al. 2017).
-    """
-    x = np.arange(-4.0, 5.0)  # ±4: the Gaussian falls below 0.01 at 3.6 pixels, where that code cuts it off
-    smooth = np.exp(-(x**2) / (2 * SIGMA**2))
-    derive = x * smooth
-    smooth, derive = smooth / np.linalg.norm(smooth), derive / np.linalg.norm(derive)
-    across = cv2.sepFilter2D(alpha, cv2.CV_64F, derive, smooth, borderType=cv2.BORDER_REPLICATE)
-    down = cv2.sepFilter2D(alpha, cv2.CV_64F, smooth, derive, borderType=cv2.BORDER_REPLICATE)
-    return np.hypot(across, down)
-
-
-def connectivity(pred, true):
-    """φ of both mattes, each (H, W): 1 where alpha hangs together with the main body, less where it floats above it.
-
-    At each threshold the body is the largest 4-connected component of the pixels that reach it in both mattes. A
-    pixel's level is the last threshold before it leaves the body, and φ = 1 − d·[d ≥ 0.15] with d = alpha − level.
-    """
-    level = np.ones(true.shape)
-    inside = np.ones(true.shape, bool)
-    both = np.minimum(pred, true).astype(np.float32)  # a float32 matte's 0.7 reaches 0.7, though it is less in float64
-    for below, threshold in zip(LEVELS, LEVELS[1:]):
-        leaves = inside & ~_largest_component(both >= np.float32(threshold))
-        level[leaves] = below
-        inside &= ~leaves
-    rise = np.stack([pred, true]) - level
-    return 1 - rise * (rise >= TOLERANCE)
-
-
-def _largest_component(mask):
-    """The largest 4-connected component of a boolean mask, as a mask; all False if there is none."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    areas = stats[1:, cv2.CC_STAT_AREA]  # label 0 is everything else
-    return labels == 1 + np.argmax(areas) if len(areas) else np.zeros_like(mask)
+def _same_size(pred, true):
+    pred, true = _matte(pred, "pred"), _matte(true, "true")
+    if pred.shape != true.shape:
+        raise ValueError(f"pred is {pred.shape} but true is {true.shape}: resize pred to the true matte's size")
+    return pred, true
 
 
 def _matte(values, name):
@@ -144,3 +144,57 @@ def _region(region, shape):
     if not region.any():
         raise ValueError("region has no pixels, so there is nothing to measure: choose a wider one or skip this image")
     return region
+
+
+def _iou(pred, true):
+    """Intersection over union of two boolean masks; 1.0 if both are empty."""
+    union = np.count_nonzero(pred | true)
+    return float(np.count_nonzero(pred & true) / union) if union else 1.0
+
+
+def _inner_boundary(mask, width):
+    framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return mask & ~cv2.erode(framed, np.ones((3, 3), np.uint8), iterations=int(width))[1:-1, 1:-1].astype(bool)
+
+
+def main(arguments=None):
+    """Print the table; returns the exit code: 0, 1 if anything is left out, 2 if nothing matches, 130 after Ctrl-C."""
+    from helpers.scoring import score_folders, write_csv  # builds on this module
+
+    options = _parser().parse_args(arguments)
+    try:
+        scores = score_folders(options.pred, options.true, options.region, options.band_width, options.convention,
+                               options.jobs)  # fmt: skip
+        for line in scores.left_out():
+            print(line, file=sys.stderr)
+        print(scores)
+        if options.csv:
+            write_csv(options.csv, scores)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 1 if scores.left_out() else 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m helpers.metrics", description=__doc__.splitlines()[0])
+    parser.add_argument("pred", type=Path, metavar="PRED_DIR", help="mattes, grey from 0 to 255, or cutouts, of which "
+                        "the alpha channel counts; named as the true mattes or their photos, suffix aside")  # fmt: skip
+    parser.add_argument("true", type=Path, metavar="TRUE_DIR", help="true mattes, or a data set in a known layout such "
+                        "as P3M-500-P, PPM-100 or EasyPortrait")  # fmt: skip
+    parser.add_argument("--region", action="append", metavar="whole|band|TRIMAP_DIR", help="where to measure; may be "
+                        "given again. The whole image, the transition band, or what trimaps in a folder leave open; "
+                        "default: whole and band, and trimap/ beside the true mattes if it is there")  # fmt: skip
+    parser.add_argument("--band-width", type=int, default=15, metavar="PIXELS", help="odd; default: 15")
+    parser.add_argument("--convention", choices=CONVENTIONS, default="dim", help="whose gradient and connectivity: "
+                        "Deep Image Matting's (dim, default) or P3M-Net's (p3m)")  # fmt: skip
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one line per picture")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes; default: one per core, 1: this one only")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,11 +1,19 @@
-"""The matting errors against values worked out by hand, and the gradient against a plain convolution."""
+"""The matting errors against values worked out by hand, and the properties they are known to have."""
 
 import math
 
 import numpy as np
 import pytest
 
-from helpers.metrics import gradient_magnitude, matting_metrics, mean_metrics, transition_band
+from helpers.metrics import (
+    CONVENTIONS,
+    boundary_iou,
+    matting_metrics,
+    mean_metrics,
+    metrics_by_region,
+    transition_band,
+    unknown_region,
+)
 
 ERRORS = ("sad", "mse", "mad", "grad", "conn")
 
@@ -37,92 +45,66 @@ def test_iou_without_foreground_and_without_overlap():
     assert matting_metrics(empty, right)["iou"] == 0.0
 
 
-def test_gradient_of_a_step_by_hand():
-    # Columns 0 | 1, replicated outwards. s_k = exp(−k²/3.92) and k·s_k for k = 1…4:
-    #   s = .774837 .360448 .100668 .016880     k·s = .774837 .720895 .302005 .067520
-    # Both columns see one half of the derivative and all of the smoothing:
-    #   Σ_{k>0} k·s = 1.865257,  Σ s = 3.505665,  ‖s‖² = 2.481428,  ‖k·s‖² = 2.431658
-    #   squared magnitude = 1.865257² · 3.505665² / (2.481428 · 2.431658) = 7.0862 for each of the four pixels.
-    step = np.array([[0.0, 1], [0, 1]])
-    assert gradient_magnitude(step) ** 2 == pytest.approx(np.full((2, 2), 7.0862), rel=1e-5)
-    assert matting_metrics(np.zeros((2, 2)), step)["grad"] == pytest.approx(4 * 7.0862e-3, rel=1e-5)
-    assert gradient_magnitude(step.T) == pytest.approx(gradient_magnitude(step).T, rel=1e-12)
+both = pytest.mark.parametrize("convention", CONVENTIONS)
+seeds = pytest.mark.parametrize("seed", range(4))
 
 
-def test_gradient_equals_a_direct_convolution():
-    pred, true = mattes()
-    kernel = np.array(
-        [[x * math.exp(-(x * x + y * y) / (2 * 1.4**2)) for x in range(-4, 5)] for y in range(-4, 5)]
-    )
-    kernel /= math.sqrt((kernel**2).sum())
-
-    def magnitude(alpha):
-        padded, result = np.pad(alpha, 4, mode="edge"), np.empty_like(alpha)
-        for i, j in np.ndindex(alpha.shape):
-            window = padded[i : i + 9, j : j + 9]
-            result[i, j] = math.hypot((window * kernel).sum(), (window * kernel.T).sum())
-        return result
-
-    assert gradient_magnitude(true) == pytest.approx(magnitude(true), abs=1e-12)
-    expected = ((magnitude(pred) - magnitude(true)) ** 2).sum() / 1000
-    assert expected > 1e-3
-    assert matting_metrics(pred, true)["grad"] == pytest.approx(expected, rel=1e-12)
+@both
+@seeds
+def test_a_matte_has_no_error_against_itself(seed, convention):
+    for matte in mattes(seed):
+        metrics = matting_metrics(matte, matte, convention=convention)
+        assert {key: metrics[key] for key in ERRORS} == dict.fromkeys(ERRORS, 0.0)
+        assert metrics["iou"] == boundary_iou(matte, matte) == 1.0
 
 
-@pytest.mark.parametrize(
-    ("pred", "true", "expected"),
-    [
-        # Island: the gap (pixel 3) and the island (pixel 4) leave the body at .1, so their level is 0.
-        # φ(true) = 0 for both; φ(pred) = 1 in the gap and 1 − .8 = .2 on the island: 1 + .2.
-        ([[1, 1, 1, 0, 0.8]], [[1, 1, 1, 1, 1]], 1.2),
-        # Bridge: pixel 3 reaches .8 in both and leaves at .9; φ(true) = 1 − .2, φ(pred) = 1. Pixel 4 is then cut off
-        # from the body at .9, level .8: φ = .8 in both.
-        ([[1, 1, 1, 0.8, 1]], [[1, 1, 1, 1, 1]], 0.2),
-        # Level .9: true rises .1 above it, less than .15, which is no error.
-        ([[1, 1, 1, 0.9, 1]], [[1, 1, 1, 1, 1]], 0.0),
-        # An island that is not there: level 0, φ(true) = 1, φ(pred) = 1 − .8.
-        ([[1, 1, 1, 0, 0.8]], [[1, 1, 1, 0, 0]], 0.8),
-        # Neighbours by a corner are apart: level 0, φ(true) = 0, φ(pred) = .1. The four zeros count 1 each.
-        ([[1, 1, 0], [1, 1, 0], [0, 0, 0.9]], [[1, 1, 1], [1, 1, 1], [1, 1, 1]], 4.1),
-        # Nothing in common: level 0 everywhere, |φ| = 1 wherever either has a one.
-        ([[1, 0, 0]], [[0, 0, 1]], 2.0),
-    ],
-    ids=["island", "bridge", "tolerance", "invented island", "corner", "disjoint"],
-)
-def test_connectivity_by_hand(pred, true, expected):
-    metrics = matting_metrics(np.array(pred, float), np.array(true, float))
-    assert metrics["conn"] * 1000 == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("tenths", range(1, 11))
-def test_connectivity_level_is_reached_exactly(tenths, dtype):
-    # pred = k/10 under true = 1 has level k/10, so φ(true) = k/10 while 1 − k/10 ≥ .15, and φ(pred) = 1.
-    pred, true = np.array([[1, 1, tenths / 10]], dtype), np.ones((1, 3), dtype)
-    expected = 1 - tenths / 10 if tenths < 9 else 0.0
-    assert matting_metrics(pred, true)["conn"] * 1000 == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_matte_has_no_error_against_itself():
-    pred, _ = mattes()
-    metrics = matting_metrics(pred, pred)
-    assert {key: metrics[key] for key in ERRORS} == dict.fromkeys(ERRORS, 0.0)
-    assert metrics["iou"] == 1.0
-
-
-def test_symmetric():
-    pred, true = mattes()
-    forth, back = matting_metrics(pred, true), matting_metrics(true, pred)
+@both
+@seeds
+def test_symmetric(seed, convention):
+    pred, true = mattes(seed)
+    forth, back = matting_metrics(pred, true, None, convention), matting_metrics(true, pred, None, convention)
     assert all(forth[key] > 0 for key in ERRORS)
+    assert 0 < forth["iou"] < 1
     assert forth == pytest.approx(back, rel=1e-12)
+    assert 0 < boundary_iou(pred, true, 2) == boundary_iou(true, pred, 2) < 1
 
 
-def test_half_the_alpha_is_half_the_error():
+@both
+@seeds
+def test_turning_and_mirroring_both_mattes_changes_nothing(seed, convention):
+    pred, true = mattes(seed)
+    pred[9:14, 12:17] = true[9:14, 12:17]  # a main body up to the last threshold: of two as large, either may count
+    metrics, boundary = matting_metrics(pred, true, None, convention), boundary_iou(pred, true, 2)
+    assert all(metrics[key] > 0 for key in ERRORS)
+    for turned in (np.transpose, np.flipud, np.fliplr, np.rot90):
+        assert matting_metrics(turned(pred), turned(true), None, convention) == pytest.approx(metrics, rel=1e-10)
+        assert boundary_iou(turned(pred), turned(true), 2) == boundary
+
+
+@both
+def test_half_the_alpha_is_half_the_error(convention):
     _, alpha = mattes()
     nothing = np.zeros_like(alpha)
-    whole, half = matting_metrics(alpha, nothing), matting_metrics(alpha / 2, nothing)
+    whole, half = (matting_metrics(matte, nothing, convention=convention) for matte in (alpha, alpha / 2))
     for key, factor in {"sad": 0.5, "mad": 0.5, "mse": 0.25, "grad": 0.25}.items():
         assert half[key] == pytest.approx(factor * whole[key], rel=1e-12)
+
+
+@seeds
+def test_twice_the_difference_is_twice_the_error(seed):
+    pred, true = mattes(seed)
+    whole, half = matting_metrics(pred, true), matting_metrics((pred + true) / 2, true)
+    for key, factor in {"sad": 2, "mad": 2, "mse": 4}.items():
+        assert whole[key] == pytest.approx(factor * half[key], rel=1e-12)
+
+
+def test_conventions_differ_in_gradient_and_connectivity_only():
+    pred, true = mattes()
+    pred *= 0.5  # so that none of it reaches 0.6
+    dim, p3m = (matting_metrics(pred, true, convention=convention) for convention in CONVENTIONS)
+    assert dim == matting_metrics(pred, true)
+    assert {key for key in dim if dim[key] != p3m[key]} == {"grad", "conn"}
+    assert list(dim) == list(p3m)
 
 
 def test_twice_the_pixels_double_sums_and_leave_means():
@@ -152,17 +134,28 @@ def test_region_restricts_sums_and_divides_by_its_size():
     assert metrics["iou"] == pytest.approx(0.5, abs=1e-15)
 
 
-def test_region_and_the_rest_add_up_to_the_whole():
-    pred, true = mattes()
+@both
+@seeds
+def test_region_and_the_rest_add_up_to_the_whole(seed, convention):
+    pred, true = mattes(seed)
     band = transition_band(true, 5)
-    whole, inside, outside = (matting_metrics(pred, true, region) for region in (None, band, ~band))
+    whole, inside, outside = (matting_metrics(pred, true, region, convention) for region in (None, band, ~band))
     for key in ("sad", "grad", "conn"):
         assert 0 < inside[key] < whole[key]
         assert inside[key] + outside[key] == pytest.approx(whole[key], rel=1e-12)
     assert inside["mse"] * band.sum() + outside["mse"] * (~band).sum() == pytest.approx(
         whole["mse"] * band.size, rel=1e-12
     )
-    assert matting_metrics(pred, true, np.ones(true.shape, bool)) == whole
+    assert matting_metrics(pred, true, np.ones(true.shape, bool), convention) == whole
+
+
+@both
+def test_several_regions_at_once_are_the_same_as_one_by_one(convention):
+    pred, true = mattes()
+    regions = {"all": None, "band": transition_band(true, 5), "soft": (true > 0) & (true < 1)}
+    each = {name: matting_metrics(pred, true, region, convention) for name, region in regions.items()}
+    assert metrics_by_region(pred, true, regions, convention) == each
+    assert len({metrics["sad"] for metrics in each.values()}) == 3
 
 
 def test_transition_band_by_hand():
@@ -195,6 +188,74 @@ def test_transition_band_refuses_other_widths(width):
         transition_band(np.eye(4), width)
 
 
+def square(top, left, size, shape=(10, 10)):
+    alpha = np.zeros(shape)
+    alpha[top : top + size, left : left + size] = 1
+    return alpha
+
+
+def test_boundary_iou_by_hand():
+    # The outer rings of two 4 × 4 squares, 12 pixels each, one a column further right. Both have the inner three
+    # columns of the upper and the lower row: 6 of 12 + 12 − 6.
+    pred, true = square(3, 4, 4), square(3, 3, 4)
+    assert boundary_iou(pred, true, 1) == pytest.approx(6 / 18, abs=1e-15)
+    # Two pixels from outside is all of them: 12 of 16 + 16 − 12, as without boundaries.
+    assert boundary_iou(pred, true, 2) == matting_metrics(pred, true)["iou"] == pytest.approx(12 / 20, abs=1e-15)
+    # Masks begin at a half.
+    assert boundary_iou(pred * 0.5, true, 1) == pytest.approx(6 / 18, abs=1e-15)
+    assert boundary_iou(pred * 0.49, true, 1) == 0.0
+
+
+def test_boundary_iou_counts_the_border_as_outside():
+    # Full 5 × 5: its ring of 16 and that of the 3 × 3 within it, 8, have no pixel in common; 2 wide, they are 24 of 25
+    # and all 9, of which they share the 8 but not the centre: 8 of 25.
+    full, inner = np.ones((5, 5)), square(1, 1, 3, (5, 5))
+    assert boundary_iou(full, inner, 1) == 0.0
+    assert boundary_iou(full, inner, 2) == pytest.approx(8 / 25, abs=1e-15)
+
+
+def test_boundary_iou_of_nothing():
+    assert boundary_iou(np.zeros((3, 4)), np.full((3, 4), 0.49)) == 1.0
+    assert boundary_iou(np.zeros((3, 4)), np.ones((3, 4))) == 0.0
+
+
+def test_boundary_iou_is_two_per_cent_of_the_diagonal_wide():
+    for height, width, expected in ((1200, 1600, 40), (78, 104, 3)):  # 2 % are 40 and 2.6
+        pred, true = (square(height // 5, left, height // 2, (height, width)) for left in (20, 18))
+        assert boundary_iou(pred, true) == boundary_iou(pred, true, expected)
+        assert len({boundary_iou(pred, true, expected + more) for more in (-1, 0, 1)}) == 3
+    small = square(3, 4, 4), square(3, 3, 4)  # .28 pixels
+    assert boundary_iou(*small) == boundary_iou(*small, 1)
+
+
+@seeds
+def test_boundary_iou_by_looking_at_every_window(seed):
+    def boundary(matte, width):
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(matte >= 0.5, width), (2 * width + 1,) * 2)
+        return (matte >= 0.5) & ~windows.all((2, 3))
+
+    pred, true = mattes(seed)
+    for width in (1, 3):
+        first, second = boundary(pred, width), boundary(true, width)
+        assert boundary_iou(pred, true, width) == pytest.approx((first & second).sum() / (first | second).sum())
+
+
+@pytest.mark.parametrize("width", [0, -1, 1.5, 2.0, "3"])
+def test_boundary_iou_refuses_other_widths(width):
+    with pytest.raises(ValueError, match="positive whole number"):
+        boundary_iou(GOOD, GOOD, width)
+
+
+def test_unknown_region():
+    trimap = np.array([[0, 1, 128], [254, 255, 0]], np.uint8)
+    unknown = unknown_region(trimap)
+    assert unknown.dtype == bool
+    assert unknown.tolist() == [[False, True, True], [True, False, False]]
+    for wrong, message in ((trimap / 255, r"float64 \(2, 3\)"), (trimap[None], r"uint8 \(1, 2, 3\)")):
+        with pytest.raises(ValueError, match=message):
+            unknown_region(wrong)
+
+
 def test_mean_metrics():
     assert mean_metrics([{"sad": 1.0, "iou": 0.5}, {"sad": 4.0, "iou": 1.0}]) == {"sad": 2.5, "iou": 0.75}
     assert math.isnan(mean_metrics([{"sad": 1.0}, {"sad": math.nan}])["sad"])
@@ -220,8 +281,9 @@ GOOD = np.full((2, 3), 0.5)
     ],
 )
 def test_bad_mattes_are_named(pred, true, message):
-    with pytest.raises(ValueError, match=message):
-        matting_metrics(pred, true)
+    for measure in (matting_metrics, boundary_iou):
+        with pytest.raises(ValueError, match=message):
+            measure(pred, true)
 
 
 @pytest.mark.parametrize(
