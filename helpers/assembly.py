@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from accelerate.utils import broadcast_object_list
 
-from helpers.augment import least_side, training_transform, validation_transform
+from helpers.augment import validation_transform
 from helpers.checkpoints import LATEST, read_checkpoint, read_weights
 from helpers.config import AUTO
 from helpers.devices import best_runtime
+from helpers.framing import PIPELINES
 from helpers.loading import make_loader
 from helpers.losses import LOSSES
 from helpers.mixing import mix
@@ -44,8 +45,9 @@ def assemble(config, sources, weights=None, runtime=None, folder=None):
         start_from(model, read_weights(weights))
     if config.freeze_encoder:
         model.encoder.requires_grad_(False)
-    transforms = {"train": training_transform(config.image_size), "val": validation_transform(config.image_size)}
-    train_set, val_set = mix(sources, transforms, config.truth, config.seed, least_side(config.image_size))
+    pipeline_for, least_for = PIPELINES[config.augmentation]
+    transforms = {"train": pipeline_for(config.image_size), "val": validation_transform(config.image_size)}
+    train_set, val_set = mix(sources, transforms, config.truth, config.seed, least_for(config.image_size))
     load = partial(make_loader, workers=config.workers, process=accelerator.process_index, processes=processes)
     train, val = (load(part, config.batch_size, part is train_set) for part in (train_set, val_set))
     numbers = {name: getattr(config, name) for name in ("edge_weight", "edge_width", "rough_width")}

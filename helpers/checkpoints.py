@@ -1,5 +1,6 @@
 """Checkpoint files: written atomically, read without running code, kept by epoch, best and latest."""
 
+import json
 import os
 import random
 import shutil
@@ -10,8 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 
 from helpers.atomic import whole_file
+
+EXPORTED = ("network", "table", "config")
+"""What a .safetensors file of ours tells of a checkpoint besides its weights, as JSON."""
 
 LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
 
@@ -34,10 +39,13 @@ def write_checkpoint(path, state):
 def read_checkpoint(path):
     """The dict in a checkpoint or weight file, on the CPU. Never runs code from the file.
 
-    Raises FileNotFoundError for a missing file, ValueError naming one that is damaged or holds anything but tensors and
+    Of a .safetensors file: `model_state_dict` in single precision and, if `helpers.export` wrote it, `config`, `table`
+    and `network`. Raises FileNotFoundError for a missing file, ValueError naming one that is damaged or holds anything but tensors and
     plain values.
     """
     try:
+        if Path(path).suffix == ".safetensors":
+            return _read_safetensors(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
@@ -51,11 +59,18 @@ def read_checkpoint(path):
     return state
 
 
+def _read_safetensors(path):
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+        notes = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in EXPORTED}
+    return notes | {"model_state_dict": {key: value.float() for key, value in weights.items()}}
+
+
 def read_weights(path):
     """The model's state dict under the original U²-Net code's key names, from any of the files people have.
 
-    A plain state dict (u2net.pth), a checkpoint of this project, or the published final_model_ckpt.pth. Errors as in
-    `read_checkpoint`.
+    A plain state dict (u2net.pth), a checkpoint of this project, a .safetensors file, or the published
+    final_model_ckpt.pth. Errors as in `read_checkpoint`.
     """
     return weights_of(read_checkpoint(path), path)
 

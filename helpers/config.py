@@ -26,6 +26,7 @@ class Config:
         edge_weight: λ, the weight of the transition term (≥ 0).
         edge_width: side of the square that widens the edge mask, in pixels (odd).
         rough_width: the same for the unknown band of rough masks, in which nothing counts.
+        augmentation: `report`, or `strong` for use on anybody's photos: any framing, tilt and light, blurred faces.
         truth: `annotations` (hard masks, as in EasyPortrait), or `mattes` (exact alphas) where a data set has them.
         best_by: what the best checkpoint is chosen by: `loss`, `mse`, `mad` or `iou` on the validation images.
         patience: epochs without improvement of it after which training stops (0: never; not with one-cycle).
@@ -55,6 +56,7 @@ class Config:
     edge_weight: float = 1.0
     edge_width: int = 7
     rough_width: int = 15
+    augmentation: str = "report"
     truth: str = "annotations"
     best_by: str = "loss"
     patience: int = 0
@@ -113,6 +115,7 @@ CHOICES = {
     "network": ("u2net", "u2net_lite", "resnet50_unet"),
     "schedule": ("one_cycle", "plateau"),
     "loss": ("report", "notebook", "cross_entropy"),
+    "augmentation": ("report", "strong"),
     "truth": ("annotations", "mattes"),
     "best_by": ("loss", "mse", "mad", "iou"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
@@ -133,6 +136,10 @@ PRESETS = {
         workers=0, synthetic_count=800, synthetic_size=256,
     ),
     "paper": Config(name="paper"),
+    "experiment": Config(
+        name="experiment", network="u2net_lite", image_size=96, batch_size=8, epochs=2, log_every=20,
+        workers=0, synthetic_count=800, synthetic_size=256,
+    ),
     "hires": Config(name="hires", image_size=720, batch_size=4, synthetic_size=1024),
     "rmbg": Config(
         name="rmbg", network="resnet50_unet", image_size=512, batch_size=64, epochs=100, schedule="plateau",

@@ -9,7 +9,7 @@ from helpers.checkpoints import FINAL, read_checkpoint, weights_of
 from helpers.devices import best_runtime
 from helpers.networks import network_in
 from helpers.photos import to_rgb
-from helpers.pretrained import FOLDER, SOURCES, find_pretrained
+from helpers.pretrained import FOLDER, SHIPPED, find_pretrained
 from helpers.u2net import outputs_of
 
 
@@ -95,12 +95,13 @@ def _pixels(photo):
 def load_matter(weights=None, device=None):
     """A `Matter` from a weight file, or from the best one in saved_models/.
 
-    Accepts our checkpoints of any network, the published one and the original u2net.pth and u2netp.pth; the network is
-    built from the table in the checkpoint, or told from the weights. Looked for in saved_models/:
-    final_model_ckpt.pth, then u2net.pth, then u2netp.pth.
+    Accepts our checkpoints of any network, .safetensors, the published one and the original u2net.pth and u2netp.pth;
+    the network is built from the table in the checkpoint, or told from the weights. Looked for in saved_models/:
+    final_model_ckpt.pth, u2net.pth, portrait_lite.safetensors (which comes with the project), u2netp.pth.
     Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none.
     """
-    candidates = [weights] if weights else [FOLDER / FINAL, *(find_pretrained(name) for name in SOURCES)]
+    lying = [FOLDER / FINAL, find_pretrained("u2net"), *SHIPPED.values(), find_pretrained("u2net_lite")]
+    candidates = [weights] if weights else lying
     path = next((path for path in candidates if path and (weights or path.is_file())), None)
     if path is None:
         raise FileNotFoundError(f"{FOLDER}: no weights there; train some, or put the original u2net.pth into it")

@@ -52,16 +52,27 @@ def cross_entropy(pred, true, mask=None):
     return (entropy if mask is None else entropy * mask).mean()
 
 
-def matting_loss(outputs, alpha, edge_weight=1.0, edge_width=7, rough=None, rough_width=15, error=rmse):
+def l1(pred, true, mask=None):
+    """Mean absolute error, averaged over pixels and batch: a scalar; `mask` as in `rmse`."""
+    distance = (pred - true).abs()
+    return (distance if mask is None else distance * mask).mean()
+
+
+def matting_loss(
+    outputs, alpha, edge_weight=1.0, edge_width=7, rough=None, rough_width=15, error=rmse, edge_on="fused"
+):
     """The report's loss: L = Σ l_side + l_fuse + λ l_transition, all on RMSE per image.
 
-    `outputs` is what the network returns, `[fused, side1, …]`; `edge_weight` is λ; the transition term looks at the
-    fused map. `error(pred, true, mask)` may stand for the RMSE. Returns a dict of scalars: `fused`, `side1` …, `edge`
-    (without λ) and `total`.
+    `outputs` is what the network returns, `[fused, side1, …]`; `edge_weight` is λ. The transition term looks at the
+    fused map, with `edge_on="all"` at every map, and is the sum over those. `error(pred, true, mask)` may stand for
+    the RMSE. Returns a dict of scalars: `fused`, `side1` …, `edge` (without λ) and `total`. Raises ValueError for
+    another `edge_on`.
     """
+    if edge_on not in ("fused", "all"):
+        raise ValueError(f"edge_on={edge_on!r}: known are fused, all")
     known, edges = _counted(alpha, edge_width, rough, rough_width)
     terms = _map_terms(outputs, alpha, partial(error, mask=known))
-    terms["edge"] = error(outputs[0], alpha, edges)
+    terms["edge"] = sum(error(output, alpha, edges) for output in (outputs if edge_on == "all" else outputs[:1]))
     total = sum(terms[name] for name in terms if name != "edge") + edge_weight * terms["edge"]
     return terms | {"total": total}
 

@@ -190,3 +190,23 @@ def sunset(height, width):
     stops, colours = [0, 0.45, 0.75, 1], np.array([[38, 70, 120], [120, 130, 160], [250, 170, 100], [90, 60, 70]])
     rows = np.stack([np.interp(np.linspace(0, 1, height), stops, channel) for channel in colours.T], axis=1)
     return Image.fromarray(np.repeat(rows[:, None].astype(np.uint8), width, axis=1))
+
+
+def claims(panels, metric):
+    """One metric of several training runs by variant: each seed a dot, their mean a bar; the baseline's is drawn on.
+
+    `panels` maps a title to `{variant: {seed: value}}`, as `helpers.claims.values_of` returns it, the baseline first.
+    """
+    rows = max(len(values) for values in panels.values())
+    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 0.9 + 0.28 * rows), squeeze=False)
+    for axis, (title, values) in zip(axes[0], panels.items()):
+        for row, of_seed in enumerate(values.values()):
+            colour, points = "#4c78a8" if row else "#d6604d", list(of_seed.values())
+            axis.plot(points, [row] * len(points), "o", color=colour, markersize=4, alpha=0.6)
+            axis.vlines(np.mean(points), row - 0.35, row + 0.35, color=colour)
+            if row == 0:
+                axis.axvline(np.mean(points), color=colour, linestyle="--", linewidth=0.8)
+        axis.set(title=title, xlabel=metric, yticks=range(len(values)), yticklabels=list(values))
+        axis.invert_yaxis()  # the first on top
+    figure.tight_layout()
+    return figure

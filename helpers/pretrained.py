@@ -13,6 +13,9 @@ from helpers.atomic import whole_file
 
 FOLDER = Path(__file__).parent.parent / "saved_models"
 
+SHIPPED = {"u2net_lite": FOLDER / "portrait_lite.safetensors"}
+"""This project's own weights, by the name of the network; what they were trained on is told beside them."""
+
 
 class Source(NamedTuple):
     """A published weight file: its name, about how many bytes it has, its hash, and the places that had it.

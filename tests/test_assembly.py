@@ -323,7 +323,10 @@ def test_each_process_gets_its_share_of_every_batch(make_run, monkeypatch):
     assert [len(batch) for share in shares for batch in share] == [2] * 6
 
 
-def test_the_decoding_keeps_enough_pixels_for_the_crop(make_run):
-    run, val_loader = make_run(image_size=48)
+@pytest.mark.parametrize("augmentation, pixels", [("report", 80), ("strong", 160)])
+def test_the_decoding_keeps_enough_pixels_for_the_crop(augmentation, pixels, make_run):
+    run, val_loader = make_run(image_size=48, augmentation=augmentation)
     least = {part.least for loader in (run.loader, val_loader) for part in loader.dataset.parts}
-    assert least == {assembly.least_side(48)}
+    assert least == {pixels}
+    steps = [type(step).__name__ for step in run.loader.dataset.parts[0].transform.transforms]
+    assert ("PortraitCrop" in steps) == (augmentation == "strong")

@@ -11,7 +11,7 @@ FIELDS = {field.name for field in dataclasses.fields(Config)}
 
 
 def test_the_presets_carry_their_names():
-    assert list(PRESETS) == ["smoke", "quick", "paper", "hires", "rmbg", "rmbg_sample"]
+    assert list(PRESETS) == ["smoke", "quick", "paper", "experiment", "hires", "rmbg", "rmbg_sample"]
     assert all(preset.name == name for name, preset in PRESETS.items())
 
 
@@ -44,10 +44,10 @@ def test_quick_unless_the_environment_names_another(monkeypatch):
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones(monkeypatch):
-    with pytest.raises(ValueError, match="'huge'.*smoke, quick, paper, hires"):
+    with pytest.raises(ValueError, match="'huge'.*smoke, quick, paper, experiment, hires"):
         load_config("huge")
     monkeypatch.setenv("PORTRAIT_PRESET", "enormous")
-    with pytest.raises(ValueError, match="'enormous'.*smoke, quick, paper, hires"):
+    with pytest.raises(ValueError, match="'enormous'.*smoke, quick, paper, experiment, hires"):
         load_config()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.losses import LOSSES, cross_entropy, edge_mask, matting_loss, published_loss, rmse
+from helpers.losses import LOSSES, cross_entropy, edge_mask, l1, matting_loss, published_loss, rmse
 from helpers.u2net import U2Net
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
@@ -255,3 +255,39 @@ def test_cross_entropy_by_hand():
     pred, true = torch.tensor([0.25, 0.5]).view(1, 1, 1, 2), torch.tensor([1.0, 0.5]).view(1, 1, 1, 2)
     assert cross_entropy(pred, true).item() == pytest.approx((np.log(4) + np.log(2)) / 2)
     assert cross_entropy(pred, true, torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)).item() == pytest.approx(np.log(4) / 2)
+
+
+def test_l1_by_hand():
+    pred, true = maps([0.6, 0.0, 0.0, 0.8], [0.5, 0.2, 0.3, 0.4]), maps([0.0, 0.0, 0.4, 1.0], [0.4, 0.2, 0.3, 0.0])
+    assert l1(pred, true).item() == pytest.approx((0.6 + 0.4 + 0.2 + 0.1 + 0.4) / 8)
+    assert l1(pred, true, maps([1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])).item() == pytest.approx((0.6 + 0.4) / 8)
+    assert gradient(lambda pred: l1(pred, true), pred).flatten().tolist() == [
+        1 / 8, 0, -1 / 8, -1 / 8, 1 / 8, 0, 0, 1 / 8
+    ]
+
+
+@pytest.mark.parametrize("error", [rmse, l1, cross_entropy])
+@pytest.mark.parametrize("weight", [0, 1, 4])
+def test_the_edge_term_on_all_maps_is_their_sum(error, weight):
+    outputs, alpha, _ = case()
+    terms = matting_loss(outputs, alpha, edge_weight=weight, edge_width=3, error=error, edge_on="all")
+    mask = edge_mask(alpha, 3)
+    edge = sum(error(output, alpha, mask) for output in outputs).item()
+    fused = matting_loss(outputs, alpha, edge_weight=weight, edge_width=3, error=error)
+    assert terms["edge"].item() == pytest.approx(edge)
+    assert terms["total"].item() == pytest.approx((fused["total"] + weight * (edge - fused["edge"])).item(), rel=1e-5)
+    assert fused["edge"] == error(outputs[0], alpha, mask) < edge
+
+
+def test_the_edge_term_on_all_maps_by_hand():
+    outputs, alpha, steps = case()
+    terms = matting_loss(outputs, alpha, edge_weight=2, edge_width=3, edge_on="all")
+    edge = sum(steps) * np.sqrt(2 / 8) / 2  # in one of two images 2 of 8 pixels lie at the edge
+    assert terms["edge"].item() == pytest.approx(edge, abs=1e-6)
+    assert terms["total"].item() == pytest.approx(2.8 + 2 * edge, abs=1e-5)
+
+
+def test_an_unknown_place_for_the_edge_term_is_refused():
+    outputs, alpha, _ = case()
+    with pytest.raises(ValueError, match="edge_on='sides': known are fused, all"):
+        matting_loss(outputs, alpha, edge_on="sides")

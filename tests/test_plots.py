@@ -99,3 +99,18 @@ def test_samples_range_test_histogram_legend_and_sky_are_drawn():
     assert len(plots.class_legend().axes[0].texts) == 9
     assert plots.lines({"a": ([0, 1], [2, 3])}, "title", "x", "y").axes[0].lines[0].get_ydata().tolist() == [2, 3]
     assert plots.sunset(10, 20).size == (20, 10)
+
+
+def test_claims_show_every_seed_its_mean_and_the_baseline():
+    made = {"report": {0: 1.0, 1: 2.0, 2: 6.0}, "l1": {0: 4.0, 2: 5.0}}
+    figure = plots.claims({"made": made, "real": {"report": {0: 7.0}}}, "sad")
+    first, second = figure.axes
+    assert [axis.get_title() for axis in figure.axes] == ["made", "real"]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["report", "l1"]
+    assert first.get_ylim()[0] > first.get_ylim()[1]  # the baseline stands on top
+    report, baseline, l1 = first.lines
+    assert report.get_xydata().tolist() == [[1, 0], [2, 0], [6, 0]]
+    assert l1.get_xydata().tolist() == [[4, 1], [5, 1]]
+    assert list(baseline.get_xdata()) == [3, 3] and baseline.get_linestyle() == "--"
+    assert [bars.get_segments()[0][0].tolist() for bars in first.collections] == [[3, -0.35], [4.5, 0.65]]
+    assert len(second.lines) == 2 and second.get_xlabel() == "sad"

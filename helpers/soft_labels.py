@@ -1,0 +1,126 @@
+"""Photos of people without masks, made into training data by a teacher: a network that already cuts people out well.
+
+    python -m helpers.soft_labels PHOTOS OUT --weights teacher.pth
+
+writes two data sets: `OUT/portraits` with the upper bodies and the teacher's alphas as their truth ("soft labels",
+Hinton et al., "Distilling the knowledge in a neural network", 2015), and `OUT/composites` with the same people cut out
+and what the photos show beside them, for people on other backgrounds.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from helpers.atomic import whole_file
+from helpers.cutout import foreground_colours, load_matter
+from helpers.photos import open_picture, picture_files, to_rgb
+
+DOUBT = 0.1
+"""Photos whose alpha's mean distance to the nearer of 0 and 1 is a larger share of the person are left out."""
+
+LEAST_SHARE = 0.05
+"""Share of the picture that a person has at least."""
+
+NARROWEST = 80
+"""Pixels that a strip beside a person needs to become a background."""
+
+
+def soft_alpha(matter, photo):
+    """The teacher's alpha (H, W) float32 of a photo (H, W, 3) uint8: the mean over it and its mirror image."""
+    mirrored = matter.alpha(np.ascontiguousarray(photo[:, ::-1]))
+    return (matter.alpha(photo) + mirrored[:, ::-1]) / 2
+
+
+def is_sure(alpha):
+    """Whether the teacher sees a person and knows where it ends; a blurred guess would only teach to guess."""
+    share, doubt = alpha.mean(), np.minimum(alpha, 1 - alpha).mean()
+    return bool(share >= LEAST_SHARE and doubt <= DOUBT * share)
+
+
+def upper_body(alpha):
+    """The square `(y, x, side)` around the upper body of the person in an alpha (H, W), in pixels, within the picture.
+
+    Of somebody standing, more than twice as tall as wide, it is the upper half and a little air; else all there is.
+    None if there is nobody.
+    """
+    count, _, boxes, _ = cv2.connectedComponentsWithStats((alpha >= 0.5).astype(np.uint8))
+    if count < 2:
+        return None
+    x, y, width, height, _ = max(boxes[1:], key=lambda box: box[cv2.CC_STAT_AREA])
+    side = 1.12 * (max(width, height / 2) if height > 2 * width else max(width, height))
+    side = min(round(side), *alpha.shape)
+    top, left = round(y - 0.06 * side), round(x + width / 2 - side / 2)
+    return min(max(top, 0), alpha.shape[0] - side), min(max(left, 0), alpha.shape[1] - side), side
+
+
+def beside(photo, alpha):
+    """The strips of a photo (H, W, 3) left and right of the person in its alpha (H, W) that are wide enough."""
+    columns = np.flatnonzero(alpha.max(0) > 0.02)
+    strips = (photo[:, : columns[0]], photo[:, columns[-1] + 1 :]) if len(columns) else (photo,)
+    return [strip for strip in strips if strip.shape[1] >= NARROWEST]
+
+
+def label(matter, paths, out):
+    """Write both data sets for the photos in `paths`, with a progress bar; returns how many portraits there are.
+
+    Photos that are unreadable or whose alpha is unsure are named and left out.
+    """
+    out, written = Path(out), 0
+    for number, path in enumerate(tqdm(paths, desc="soft labels", mininterval=1)):
+        try:
+            photo = to_rgb(open_picture(path))
+        except ValueError as error:
+            tqdm.write(f"skipped: {error}")
+            continue
+        whole = soft_alpha(matter, photo)
+        square = upper_body(whole)
+        if square is None:
+            tqdm.write(f"skipped: {path}: nobody there")
+            continue
+        y, x, side = square
+        portrait = np.ascontiguousarray(photo[y : y + side, x : x + side])
+        alpha = soft_alpha(matter, portrait)
+        if not is_sure(alpha):
+            tqdm.write(f"skipped: {path}: the teacher is not sure")
+            continue
+        grey = (alpha * 255).round().astype(np.uint8)
+        name = f"{number:05d}-{path.stem}"  # photos of different folders may share their stem
+        _save(out / "portraits" / "images" / "train" / f"{name}.jpg", portrait)
+        _save(out / "portraits" / "mattes" / "train" / f"{name}.png", grey)
+        cutout = np.dstack([foreground_colours(portrait, alpha), grey])
+        _save(out / "composites" / "cutouts" / "train" / f"{name}.png", cutout)
+        for place, strip in enumerate(beside(photo, whole)):
+            _save(out / "composites" / "backgrounds" / f"{name}-{place}.jpg", strip)
+        written += 1
+    return written
+
+
+def _save(path, pixels):
+    with whole_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary, "JPEG" if path.suffix == ".jpg" else "PNG", quality=93)
+
+
+def main(arguments=None):
+    """Command line: `python -m helpers.soft_labels PHOTOS OUT [--weights FILE]`."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.soft_labels", description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="folder of photos with people")
+    parser.add_argument("out", type=Path, help="where portraits/ and composites/ are written")
+    parser.add_argument("--weights", help="the teacher's; default: the best in saved_models/")
+    options = parser.parse_args(arguments)
+    try:
+        paths = picture_files(options.photos)
+        written = label(load_matter(options.weights), paths, options.out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{written} of {len(paths)} photos labelled: {options.out}")
+    return 0 if written == len(paths) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Photos without masks into training data: what is cropped, what is refused, what is written."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers.augment import validation_transform
+from helpers.cutout import Matter
+from helpers.layouts import find_splits
+from helpers.mixing import Source, mix
+from helpers.pairs import read_alpha
+from helpers.soft_labels import NARROWEST, beside, is_sure, label, main, soft_alpha, upper_body
+
+
+class Redness(torch.nn.Module):
+    """Sees people in what is red; unsure of what is half red."""
+
+    def forward(self, x):
+        red = (x[:, :1] * 0.229 + 0.485).clamp(0, 1)
+        return [red] * 7
+
+
+@pytest.fixture
+def matter(float32):
+    return Matter(Redness(), 128, float32)
+
+
+def photo_of(box, value=255, size=(240, 320)):
+    """A black photo (H, W, 3) with a red `box` (top, left, height, width)."""
+    photo = np.zeros((*size, 3), np.uint8)
+    top, left, height, width = box
+    photo[top : top + height, left : left + width, 0] = value
+    return photo
+
+
+def test_the_label_of_a_mirrored_photo_is_the_mirrored_label(matter):
+    photo = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
+    alpha = soft_alpha(matter, photo)
+    assert alpha.shape == (50, 40)
+    assert np.allclose(alpha[:, ::-1], soft_alpha(matter, np.ascontiguousarray(photo[:, ::-1])), atol=1e-6)
+
+
+def test_upper_bodies():
+    standing = np.zeros((400, 300))
+    standing[50:350, 100:200] = 1  # 300 tall, 100 wide: the upper 150, and 12 % more
+    assert upper_body(standing) == (40, 66, 168)
+    sitting = np.zeros((200, 300))
+    sitting[80:200, 100:200] = 1
+    assert upper_body(sitting) == (66, 83, 134)  # all there is
+    assert upper_body(np.ones((50, 80))) == (0, 15, 50)
+    assert upper_body(np.zeros((50, 80))) is None
+
+
+def test_a_bystander_is_not_the_person():
+    alpha = np.zeros((100, 100))
+    alpha[:10, :10] = 1
+    alpha[40:, 40:80] = 1
+    y, x, side = upper_body(alpha)
+    assert y > 20 and x > 20
+
+
+@pytest.mark.parametrize("value, sure", [(1.0, True), (0.95, True), (0.8, False), (0.5, False)])
+def test_a_doubtful_label_is_no_label(value, sure):
+    alpha = np.zeros((10, 10))
+    alpha[4:] = value
+    assert is_sure(alpha) is sure
+
+
+def test_nobody_is_not_sure_either():
+    assert not is_sure(np.zeros((10, 10)))
+
+
+def test_what_lies_beside_the_person():
+    photo, alpha = np.zeros((20, 300, 3), np.uint8), np.zeros((20, 300))
+    alpha[:, 100:230] = 1
+    assert [strip.shape for strip in beside(photo, alpha)] == [(20, 100, 3)]
+    assert 300 - 230 < NARROWEST
+    assert [strip.shape for strip in beside(photo, np.zeros((20, 300)))] == [(20, 300, 3)]
+
+
+def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for name, photo in {
+        "a": photo_of((60, 120, 180, 80)), "b": photo_of((60, 120, 180, 80), 128), "c": photo_of((0, 0, 0, 0)),
+        "d": photo_of((40, 90, 200, 120)),
+    }.items():  # fmt: skip
+        Image.fromarray(photo).save(photos / f"{name}.png")
+    (photos / "e.jpg").write_bytes(b"no picture")
+    assert label(matter, sorted(photos.iterdir()), out) == 2
+    told = capsys.readouterr()
+    for skipped in ("b.png: the teacher is not sure", "c.png: nobody there", "e.jpg: not a readable picture"):
+        assert skipped in told.out + told.err
+    pairs = sorted(pair for found in find_splits(out / "portraits", "mattes").values() for pair in found.pairs)
+    assert [pair.image.name for pair in pairs] == ["00000-a.jpg", "00003-d.jpg"]
+    first = read_alpha(pairs[0])
+    assert first.shape == (101, 101) and first[12:, 15:85].min() > 250 and first[:, :6].max() < 5
+    cutouts = [pair for found in find_splits(out / "composites").values() for pair in found.pairs]
+    assert len(cutouts) == 2 and all(pair.is_cutout for pair in cutouts)
+    transforms = dict.fromkeys(("train", "val"), validation_transform(32))
+    train, _ = mix([Source(out / "composites"), Source(out / "portraits")], transforms, "mattes")
+    sample = train[0, 0]
+    assert sample.image.shape == (3, 32, 32) and sample.alpha.max() > 200
+
+
+def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo_of((60, 120, 180, 80))).save(tmp_path / "photos" / "a.png")
+    monkeypatch.setattr("helpers.soft_labels.load_matter", lambda weights: matter)
+    assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 0
+    assert "1 of 1 photos" in capsys.readouterr().out
+    Image.fromarray(photo_of((0, 0, 0, 0))).save(tmp_path / "photos" / "b.png")
+    assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 1
+    assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
+    assert "nowhere" in capsys.readouterr().err
