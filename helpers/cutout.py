@@ -9,7 +9,7 @@ from helpers.checkpoints import FINAL, read_checkpoint, weights_of
 from helpers.devices import best_runtime
 from helpers.networks import network_in
 from helpers.photos import to_rgb
-from helpers.pretrained import FOLDER, SHIPPED, find_pretrained
+from helpers.pretrained import FOLDER, find_pretrained, find_shipped
 from helpers.u2net import outputs_of
 
 
@@ -92,6 +92,15 @@ def _pixels(photo):
     return to_rgb(photo), np.float32(1)
 
 
+def _best_lying():
+    """The best weight file in saved_models/, or None."""
+    trained = FOLDER / FINAL
+    if trained.is_file():
+        return trained
+    full, lite = (find_pretrained(network, FOLDER) for network in ("u2net", "u2net_lite"))
+    return full or find_shipped("u2net_lite", FOLDER) or lite
+
+
 def load_matter(weights=None, device=None):
     """A `Matter` from a weight file, or from the best one in saved_models/.
 
@@ -100,9 +109,7 @@ def load_matter(weights=None, device=None):
     final_model_ckpt.pth, u2net.pth, portrait_lite.safetensors (which comes with the project), u2netp.pth.
     Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none.
     """
-    lying = [FOLDER / FINAL, find_pretrained("u2net"), *SHIPPED.values(), find_pretrained("u2net_lite")]
-    candidates = [weights] if weights else lying
-    path = next((path for path in candidates if path and (weights or path.is_file())), None)
+    path = weights or _best_lying()
     if path is None:
         raise FileNotFoundError(f"{FOLDER}: no weights there; train some, or put the original u2net.pth into it")
     state = read_checkpoint(path)

@@ -7,13 +7,12 @@ An interrupted table goes on with the same command: each run is stored when it e
 """
 
 import argparse
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from helpers.claims import CLAIMS, LEGEND, RESULTS, VARIANTS, add_results, claim_table, read_results
 from helpers.config import PRESETS, load_config
 from helpers.layouts import find_pairs
+from helpers.parallel import in_parallel
 from helpers.synthetic import write_dataset
 from helpers.trials import origin_of, run_variant
 
@@ -68,41 +68,29 @@ def measure_runs(runs, config, made, real=None, weights=None, jobs=1, out=RESULT
 
 
 def _done(runs, rest, jobs):
-    """Yield `(run, rows or FloatingPointError)` as they end."""
-    if jobs <= 1 or len(runs) <= 1:
-        for run in runs:
-            yield run, _rows_or_error(*run, *rest)
-        return
-    # spawn: forking a process in which torch runs threads can hang
-    context, threads = multiprocessing.get_context("spawn"), max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, context, _begin_job, (threads,)) as pool:
-        futures = {pool.submit(_rows_or_error, *run, *rest): run for run in runs}
-        try:
-            yield from ((futures[future], future.result()) for future in as_completed(futures))
-        except BrokenExecutor as error:
-            raise RuntimeError("a process died, probably for want of memory; use fewer --jobs") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    """Yield `(run, rows or FloatingPointError)` in the order of the runs."""
+    if jobs == 1:
+        yield from ((run, _rows_or_error(run, rest)) for run in runs)
+    else:
+        alone = partial(_one_of_several, rest=rest, threads=max(1, (os.cpu_count() or 1) // jobs))
+        yield from zip(runs, in_parallel(alone, runs, jobs, "runs", chunk=1))
 
 
-def _rows_or_error(*arguments):
+def _one_of_several(run, rest, threads):
+    """A run with its share of the cores, and without bars: those of several would overwrite each other."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it takes minutes, so Ctrl-C doesn't wait for its end
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    torch.set_num_threads(threads)
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        return _rows_or_error(run, rest)
+
+
+def _rows_or_error(run, rest):
     try:
-        return run_variant(*arguments)
+        return run_variant(*run, *rest)
     except FloatingPointError as error:
         return error
-
-
-def _begin_job(threads):
-    """Its share of the cores, no bars; an end at once by Ctrl-C, which reaches all processes, and with the parent."""
-    torch.set_num_threads(threads)
-    sys.stderr = open(os.devnull, "w")  # the bars of several runs would overwrite each other
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent():
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _parser():

@@ -14,18 +14,19 @@ CHUNK = 4
 """Items a worker takes at a time: enough that handing them over costs nothing, few enough to stop within seconds."""
 
 
-def in_parallel(function, items, workers=None, description="reading"):
+def in_parallel(function, items, workers=None, description="reading", chunk=CHUNK):
     """Yield `function(item)` for each item of the list `items` in their order, under a progress bar.
 
-    `workers` is the number of processes, all cores if None; with 0 or 1 the work is done in this one. The processes are
-    spawned, so `function` must be importable, and a script that calls this needs the usual `if __name__ ==
-    "__main__":`. What `function` raises is raised here and ends the work; so does Ctrl-C, after the chunks begun.
+    `workers` is the number of processes, all cores if None; with 0 or 1 the work is done in this one. Each takes `chunk`
+    items at a time. The processes are spawned, so `function` must be importable, and a script that calls this needs the
+    usual `if __name__ == "__main__":`. What `function` raises is raised here and ends the work; so does Ctrl-C, after
+    the chunks begun.
     Raises RuntimeError if a worker dies.
     """
     if not items:
         return
-    workers = min(os.cpu_count() or 1 if workers is None else workers, -(-len(items) // CHUNK))
-    bar = {"total": len(items), "desc": description, "unit": "file", "mininterval": 1.0}
+    workers = min(os.cpu_count() or 1 if workers is None else workers, -(-len(items) // chunk))
+    bar = {"total": len(items), "desc": description, "unit": "file" if chunk > 1 else "run", "mininterval": 1.0}
     if workers <= 1:
         yield from tqdm(map(function, items), **bar)
         return
@@ -34,7 +35,7 @@ def in_parallel(function, items, workers=None, description="reading"):
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         try:
             with _interrupts_held():
-                results = pool.map(function, items, chunksize=CHUNK)  # starts the processes
+                results = pool.map(function, items, chunksize=chunk)  # starts the processes
             yield from tqdm(results, **bar)
         except BrokenExecutor as error:
             raise RuntimeError("a worker process died, probably for want of memory; use fewer workers") from error

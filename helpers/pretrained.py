@@ -13,8 +13,8 @@ from helpers.atomic import whole_file
 
 FOLDER = Path(__file__).parent.parent / "saved_models"
 
-SHIPPED = {"u2net_lite": FOLDER / "portrait_lite.safetensors"}
-"""This project's own weights, by the name of the network; what they were trained on is told beside them."""
+SHIPPED = {"u2net_lite": "portrait_lite.safetensors"}
+"""This project's own weights, by the name of the network: files in `FOLDER`, where their model card is, too."""
 
 
 class Source(NamedTuple):
@@ -76,6 +76,21 @@ def find_pretrained(network, folder=FOLDER):
         if path.is_file():
             return path
     return None
+
+
+def find_shipped(network, folder=FOLDER):
+    """Path of this project's own weights for a network if there are such in `folder`, else None."""
+    path = Path(folder) / SHIPPED.get(network, "")
+    return path if path.is_file() else None
+
+
+def find_start(network, folder=FOLDER):
+    """Path of the best weights on this disk to train a network on from, else None.
+
+    This project's own, then the authors'; ImageNet's for the encoder of a network that has neither.
+    """
+    published = find_encoder if network in ENCODERS else find_pretrained
+    return find_shipped(network, folder) or published(network, folder)
 
 
 def find_encoder(network, folder=FOLDER):

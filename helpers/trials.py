@@ -22,7 +22,7 @@ from helpers.losses import cross_entropy, l1, matting_loss, rmse
 from helpers.metrics import matting_metrics, mean_metrics, transition_band
 from helpers.mixing import Source
 from helpers.pairs import read_pair
-from helpers.pretrained import FOLDER, SHIPPED, find_pretrained
+from helpers.pretrained import FOLDER, find_pretrained, find_shipped
 from helpers.run import Run
 from helpers.schedule import one_cycle
 from helpers.synthetic import make_portrait
@@ -140,7 +140,7 @@ def start_of(variant, weights=None):
 
     `weights` is the original authors' file, by default the one in saved_models/. Raises FileNotFoundError without it.
     """
-    own = SHIPPED["u2net_lite"] if SHIPPED["u2net_lite"].is_file() else None
+    own = find_shipped("u2net_lite")
     match variant:
         case Variant(start="random"):
             return None

@@ -6,6 +6,7 @@ from torch import nn
 
 from helpers.cutout import Matter, alpha_of, foreground_colours, load_matter, over
 from helpers.devices import Runtime
+from helpers.export import write_safetensors
 from helpers.u2net import LITE, U2Net, normalise, to_official
 
 FLOAT32 = Runtime(torch.device("cpu"), None, torch.contiguous_format)
@@ -128,9 +129,23 @@ def test_missing_or_foreign_weights_are_refused_by_name(tmp_path):
 
 def test_without_weights_the_error_says_where_they_belong(tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.cutout.FOLDER", tmp_path)
-    monkeypatch.setattr("helpers.cutout.find_pretrained", lambda network: None)
     with pytest.raises(FileNotFoundError, match="put the original u2net.pth"):
         load_matter()
+
+
+def test_the_best_weights_that_lie_there_are_taken(tmp_path, monkeypatch):
+    """From the worst to the best: each is told by the size it was trained at, the original ones by their width."""
+    monkeypatch.setattr("helpers.cutout.FOLDER", tmp_path)
+    lite = to_official(U2Net.lite())
+    torch.save(lite, tmp_path / "u2netp.pth")
+    assert load_matter(device="cpu").size == 320
+    torch.save({"model_state_dict": lite, "config": {"image_size": 64}}, tmp_path / "run.pth")
+    write_safetensors(tmp_path / "run.pth", tmp_path / "portrait_lite.safetensors")
+    assert load_matter(device="cpu").size == 64
+    torch.save(lite, tmp_path / "u2net.pth")
+    assert load_matter(device="cpu").size == 320
+    torch.save({"model_state_dict": lite, "config": {"image_size": 96}}, tmp_path / "final_model_ckpt.pth")
+    assert load_matter(device="cpu").size == 96
 
 
 def test_the_original_weights_find_the_person_in_a_real_photo(shared):

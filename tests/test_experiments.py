@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import assembly, experiments, trials
+from helpers import assembly, experiments, pretrained, trials
 from helpers.claims import (
     CLAIMS, FIELDS, METRICS, VARIANTS, Enlargement, Variant, add_results, claim_table, compare, read_results, values_of,
 )  # fmt: skip
@@ -40,7 +40,7 @@ def small(monkeypatch, tiny, tmp_path):
     """The tiny network in place of both, and no weights of this project."""
     for name in ("u2net", "u2net_lite"):
         monkeypatch.setitem(TABLES, name, tiny)
-    monkeypatch.setitem(trials.SHIPPED, "u2net_lite", tmp_path / "none.safetensors")
+    monkeypatch.setitem(pretrained.SHIPPED, "u2net_lite", tmp_path / "none.safetensors")
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_own_weights_are_started_from_where_they_lie(made, weights, monkeypatch,
     for name in ("hard_truth", "continuous"):
         before = start_of(VARIANTS[name], weights)
         with monkeypatch.context() as patch:
-            patch.setitem(trials.SHIPPED, "u2net_lite", own)
+            patch.setitem(pretrained.SHIPPED, "u2net_lite", own)
             assert start_of(VARIANTS[name], weights) == own
             assert start_of(VARIANTS["report"], weights) == weights
         assert before == (weights if name == "continuous" else None)

@@ -5,9 +5,21 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
 
 from helpers import pretrained
-from helpers.pretrained import ENCODERS, SOURCES, Source, fetch_encoder, fetch_pretrained, find_encoder, find_pretrained
+from helpers.pretrained import (
+    ENCODERS,
+    SHIPPED,
+    SOURCES,
+    Source,
+    fetch_encoder,
+    fetch_pretrained,
+    find_encoder,
+    find_pretrained,
+    find_shipped,
+    find_start,
+)  # fmt: skip
 
 GOOD = bytes(range(256)) * 40
 
@@ -100,6 +112,25 @@ def test_weights_are_found_in_both_places(network, place, tmp_path):
     (tmp_path / place).parent.mkdir(exist_ok=True)
     (tmp_path / place).write_bytes(b"")
     assert find_pretrained(network, tmp_path) == tmp_path / place
+
+
+def test_the_projects_own_weights_are_the_first_to_start_from(tmp_path):
+    assert find_start("u2net_lite", tmp_path) is None
+    (tmp_path / "u2netp.pth").write_bytes(b"")
+    assert find_shipped("u2net_lite", tmp_path) is None
+    assert find_start("u2net_lite", tmp_path) == tmp_path / "u2netp.pth"
+    own = tmp_path / SHIPPED["u2net_lite"]
+    own.write_bytes(b"")
+    assert find_start("u2net_lite", tmp_path) == find_shipped("u2net_lite", tmp_path) == own
+    assert find_start("u2net", tmp_path) is None
+
+
+def test_a_network_with_an_encoder_starts_from_imagenet(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
+    assert find_start("resnet50_unet", tmp_path) is None
+    path = tmp_path / ENCODERS["resnet50_unet"].file
+    path.write_bytes(b"")
+    assert find_start("resnet50_unet", tmp_path) == path
 
 
 def encoder_source(server, monkeypatch, sha256):
