@@ -17,7 +17,7 @@ from helpers.loading import make_loader
 from helpers.losses import LOSSES
 from helpers.mixing import mix
 from helpers.networks import build, start_from
-from helpers.pretrained import ENCODERS, fetch_encoder, find_encoder
+from helpers.pretrained import ENCODERS, fetch_start, find_encoder
 from helpers.run import Run, find_processes
 from helpers.schedule import one_cycle, plateau, range_test, steepest
 from helpers.steps import train_step
@@ -72,7 +72,7 @@ def _encoder_weights(config):
     path, reason = find_encoder(config.network), f"{ENCODERS[config.network].file} is not in saved_models/"
     if path is None and config.download:
         try:
-            path = fetch_encoder(config.network)
+            path = fetch_start(config.network)
         except ConnectionError as error:
             reason = str(error)
     if path is None and config.freeze_encoder:

@@ -17,7 +17,7 @@ SHIPPED = {"u2net_lite": "portrait_lite.safetensors"}
 """This project's own weights, by the name of the network: files in `FOLDER`, where their model card is, too."""
 
 
-class Source(NamedTuple):
+class WeightFile(NamedTuple):
     """A published weight file: its name, about how many bytes it has, its hash, and the places that had it.
 
     `sha256` may be just the beginning of the hash, where its publisher tells no more.
@@ -34,7 +34,7 @@ def _drive(identifier):
 
 
 SOURCES = {
-    "u2net": Source(
+    "u2net": WeightFile(
         "u2net.pth", 176_290_937, "10025a17f49cd3208afc342b589890e402ee63123d6f2d289a4a0903695cce58",
         (
             "https://huggingface.co/leonelhs/u2net/resolve/main/u2net.pth",
@@ -43,7 +43,7 @@ SOURCES = {
             _drive("1ao1ovG1Qtx4b7EoskHXmi2E9rp5CHLcZ"),
         ),
     ),
-    "u2net_lite": Source(
+    "u2net_lite": WeightFile(
         "u2netp.pth", 4_680_000, "e7567cde013fb64813973ce6e1ecc25a80c05c3ca7adbc5a54f3c3d90991b854",
         (
             "https://huggingface.co/netradrishti/u2net-saliency/resolve/main/models/u2netp.pth",
@@ -54,7 +54,7 @@ SOURCES = {
 """The authors' weights by the name of the network. The links died often; the hash decides what is accepted."""
 
 ENCODERS = {
-    "resnet50_unet": Source(
+    "resnet50_unet": WeightFile(
         "resnet50-11ad3fa6.pth", 102_540_417, "11ad3fa6",
         ("https://download.pytorch.org/models/resnet50-11ad3fa6.pth",),
     ),
@@ -108,21 +108,14 @@ def find_encoder(network, folder=FOLDER):
     return None
 
 
-def fetch_pretrained(network, folder=FOLDER, timeout=10):
-    """Download the authors' weights for a network into `folder`, from the first place that has the right file.
+def fetch_start(network, folder=FOLDER, timeout=10):
+    """Download what is published to train a network on from: the authors' weights, or ImageNet's for its encoder.
 
-    The hash is checked before the file gets its name, so nothing wrong or partial is left behind. Returns its path.
-    Raises ConnectionError saying what each place answered; `timeout` is in seconds of silence.
+    From the first place that has the right file, into `folder`; the hash is checked before the file gets its name, so
+    nothing wrong or partial is left behind. Returns its path. Raises ConnectionError saying what each place answered;
+    `timeout` is in seconds of silence.
     """
-    return _fetch(SOURCES[network], Path(folder), timeout)
-
-
-def fetch_encoder(network, folder=FOLDER, timeout=10):
-    """Download torchvision's weights for the encoder of a network into `folder`; as `fetch_pretrained` does."""
-    return _fetch(ENCODERS[network], Path(folder), timeout)
-
-
-def _fetch(source, folder, timeout):
+    source, folder = (ENCODERS if network in ENCODERS else SOURCES)[network], Path(folder)
     answers = []
     for place in source.places:
         try:

@@ -264,7 +264,7 @@ def test_the_resnets_encoder_starts_from_imagenets_weights_where_they_can_be_had
     """From the disk, or else fetched, if that is allowed."""
     started = []
     monkeypatch.setattr(assembly, "find_encoder", lambda _: None if download else tmp_path / "encoder.pth")
-    monkeypatch.setattr(assembly, "fetch_encoder", lambda _: tmp_path / "encoder.pth" if download else forbidden())
+    monkeypatch.setattr(assembly, "fetch_start", lambda _: tmp_path / "encoder.pth" if download else forbidden())
     monkeypatch.setattr(assembly, "read_weights", lambda path: {"read": path})
     monkeypatch.setattr(assembly, "start_from", lambda model, weights: started.append(weights))
     monkeypatch.setattr(assembly, "build", lambda _: torch.nn.Conv2d(3, 1, 1))
@@ -280,7 +280,7 @@ def test_where_imagenets_weights_cannot_be_fetched_the_warning_tells_why(portrai
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(assembly, "find_encoder", lambda _: None)
-    monkeypatch.setattr(assembly, "fetch_encoder", unreachable)
+    monkeypatch.setattr(assembly, "fetch_start", unreachable)
     monkeypatch.setattr(assembly, "build", lambda _: torch.nn.Conv2d(3, 1, 1))
     monkeypatch.setattr(assembly, "Run", lambda *parts: parts)
     with pytest.warns(UserWarning, match="resnet50_unet starts from random weights: no route to host"):

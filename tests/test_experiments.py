@@ -13,7 +13,17 @@ import torch
 
 from helpers import assembly, experiments, pretrained, trials
 from helpers.claims import (
-    CLAIMS, FIELDS, METRICS, VARIANTS, Enlargement, Variant, add_results, claim_table, compare, read_results, values_of,
+    CLAIMS,
+    FIELDS,
+    METRICS,
+    VARIANTS,
+    Enlargement,
+    Variant,
+    add_results,
+    claim_table,
+    compare,
+    read_results,
+    values_of,
 )  # fmt: skip
 from helpers.config import Config, load_config
 from helpers.cutout import load_matter
@@ -107,7 +117,7 @@ def test_only_what_has_mattes_is_trained_on_where_mattes_are_claimed():
 
 @pytest.fixture(scope="module")
 def curves():
-    return {name: rates(lambda optimizer: of(optimizer, 1e-3, 60), 60) for name, of in SCHEDULES.items()}
+    return {name: rates(lambda optimizer, of=of: of(optimizer, 1e-3, 60), 60) for name, of in SCHEDULES.items()}
 
 
 def test_all_schedules_have_the_same_number_of_steps_and_the_same_highest_rate(curves):

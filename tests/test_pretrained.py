@@ -12,9 +12,8 @@ from helpers.pretrained import (
     ENCODERS,
     SHIPPED,
     SOURCES,
-    Source,
-    fetch_encoder,
-    fetch_pretrained,
+    WeightFile,
+    fetch_start,
     find_encoder,
     find_pretrained,
     find_shipped,
@@ -57,7 +56,7 @@ def places(server, monkeypatch):
 
     def set_places(*paths):
         urls = tuple(f"http://127.0.0.1:{server.server_port}{path}" for path in paths)
-        source = Source("u2net.pth", len(GOOD), hashlib.sha256(GOOD).hexdigest(), urls)
+        source = WeightFile("u2net.pth", len(GOOD), hashlib.sha256(GOOD).hexdigest(), urls)
         monkeypatch.setitem(pretrained.SOURCES, "u2net", source)
 
     return set_places
@@ -65,7 +64,7 @@ def places(server, monkeypatch):
 
 def test_the_first_place_with_the_right_file_is_taken(places, tmp_path):
     places("/missing", "/page", "/other", "/good")
-    path = fetch_pretrained("u2net", tmp_path)
+    path = fetch_start("u2net", tmp_path)
     assert path == tmp_path / "u2net.pth"
     assert path.read_bytes() == GOOD
     assert [file.name for file in tmp_path.iterdir()] == ["u2net.pth"]
@@ -75,7 +74,7 @@ def test_the_first_place_with_the_right_file_is_taken(places, tmp_path):
 def test_a_wrong_file_is_refused_and_nothing_is_left(wrong, places, tmp_path):
     places(wrong)
     with pytest.raises(ConnectionError, match=wrong):
-        fetch_pretrained("u2net", tmp_path)
+        fetch_start("u2net", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,7 +82,7 @@ def test_a_broken_download_is_refused_and_nothing_is_left(server, places, tmp_pa
     server.cut = True
     places("/good")
     with pytest.raises(ConnectionError):
-        fetch_pretrained("u2net", tmp_path)
+        fetch_start("u2net", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,7 +90,7 @@ def test_a_failing_download_keeps_the_file_that_was_there(places, tmp_path):
     (tmp_path / "u2net.pth").write_bytes(b"old")
     places("/other")
     with pytest.raises(ConnectionError):
-        fetch_pretrained("u2net", tmp_path)
+        fetch_start("u2net", tmp_path)
     assert (tmp_path / "u2net.pth").read_bytes() == b"old"
 
 
@@ -100,7 +99,7 @@ def test_nobody_listening_is_a_connection_error(server, places, tmp_path):
     server.shutdown()
     server.server_close()
     with pytest.raises(ConnectionError, match="could not be fetched"):
-        fetch_pretrained("u2net", tmp_path)
+        fetch_start("u2net", tmp_path)
 
 
 @pytest.mark.parametrize("network, place", [
@@ -136,14 +135,14 @@ def test_a_network_with_an_encoder_starts_from_imagenet(tmp_path, monkeypatch):
 def encoder_source(server, monkeypatch, sha256):
     """Has the encoder's weights on the server, known by the hash `sha256`; returns the file's name."""
     place = f"http://127.0.0.1:{server.server_port}/good"
-    source = Source(f"resnet50-{sha256}.pth", len(GOOD), sha256, (place,))
+    source = WeightFile(f"resnet50-{sha256}.pth", len(GOOD), sha256, (place,))
     monkeypatch.setitem(pretrained.ENCODERS, "resnet50_unet", source)
     return source.file
 
 
 def test_an_encoder_is_known_by_the_beginning_of_its_hash(server, monkeypatch, tmp_path):
     file = encoder_source(server, monkeypatch, hashlib.sha256(GOOD).hexdigest()[:8])
-    path = fetch_encoder("resnet50_unet", tmp_path)
+    path = fetch_start("resnet50_unet", tmp_path)
     assert path == tmp_path / file
     assert path.read_bytes() == GOOD
 
@@ -152,7 +151,7 @@ def test_an_encoder_with_another_hash_is_refused(server, monkeypatch, tmp_path):
     whole = hashlib.sha256(GOOD).hexdigest()
     file = encoder_source(server, monkeypatch, whole[1:9])  # in the hash, but not its beginning
     with pytest.raises(ConnectionError, match=f"{file}.* by hand.*sha256 is {whole}"):
-        fetch_encoder("resnet50_unet", tmp_path)
+        fetch_start("resnet50_unet", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
