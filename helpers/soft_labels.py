@@ -52,7 +52,7 @@ def upper_body(alpha):
     if count < 2:
         return None
     x, y, width, height, _ = max(boxes[1:], key=lambda box: box[cv2.CC_STAT_AREA])
-    side = 1.12 * (max(width, height / 2) if height > 2 * width else max(width, height))
+    side = 1.12 * (height / 2 if height > 2 * width else max(width, height))
     side = min(round(side), *alpha.shape)
     top, left = round(y - 0.06 * side), round(x + width / 2 - side / 2)
     return min(max(top, 0), alpha.shape[0] - side), min(max(left, 0), alpha.shape[1] - side), side
