@@ -1,122 +1,125 @@
-"""From a photo to its alpha and its cutout, at the photo's own size."""
+"""From photos to cutouts: `load_matter()` for a script, and the command.
 
-import cv2
-import numpy as np
-import torch
-from PIL import Image, ImageColor
+    python -m helpers.cutout photo.jpg                             # photo_cutout.png beside it
+    python -m helpers.cutout holidays -o cutouts --background blur # a folder, sub-folders alike
+    curl https://… | python -m helpers.cutout - > cutout.png
+"""
 
-from helpers.checkpoints import FINAL, read_checkpoint, weights_of
-from helpers.devices import best_runtime
-from helpers.networks import network_in
-from helpers.photos import to_rgb
-from helpers.pretrained import FOLDER, find_pretrained, find_shipped
-from helpers.u2net import outputs_of
+import argparse
+import os
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import ImageColor
+
+from helpers.cut_files import cut_bytes, cut_files, plan, reason_of
+from helpers.foreground import foreground_colours, over
+from helpers.looks import Look
+from helpers.matter import Matter, load_matter
+from helpers.photos import open_photo
+
+__all__ = ["Matter", "foreground_colours", "load_matter", "main", "over"]
+
+PIPE = "-"
+SMALLEST = 32  # pixels a side, of which a U²-Net's deepest stage leaves one
 
 
-def alpha_of(model, photo, size, runtime):
-    """The alpha matte (H, W) float32 in [0, 1] of a photo (H, W, 3) uint8 RGB, at the photo's own size.
+def main(arguments=None):
+    """Cut out what the command line names; returns the exit code.
 
-    The network sees the photo at size × size, as in training. Its fused map is enlarged bilinearly, neither thresholded
-    nor stretched: what it leaves between 0 and 1 becomes the soft edge (report, section 1).
+    0: all done. 1: some skipped, each named with its reason. 2: nothing could be begun, as there is no such path,
+    colour or weight file. 130: after Ctrl-C. Wrong arguments end it with 2, too, by `SystemExit`.
     """
-    small = cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA)
-    with torch.inference_mode():
-        fused = outputs_of(model, torch.from_numpy(small).permute(2, 0, 1)[None], runtime)[0]
-    alpha = fused[0, 0].float().cpu().numpy()
-    height, width = photo.shape[:2]
-    return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def foreground_colours(photo, alpha):
-    """The person's own colours (H, W, 3) uint8: what each pixel would be without the background shining through.
-
-    Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020, by pymatting. Without it, hair on a new
-    background keeps a rim of the old one.
-    """
-    from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml  # compiles for a while at first
-
-    if alpha.size == 1:  # pymatting has no level to start from; one pixel has no neighbour to learn from either
-        return photo.copy()
-    colours = estimate_foreground_ml(photo / 255.0, alpha.astype(np.float64))
-    return (np.clip(colours, 0, 1) * 255).round().astype(np.uint8)
-
-
-def over(cutout, background):
-    """Composite an RGBA cutout over a colour (`"white"`, `"#rrggbb"`) or a picture, which is resized to fit.
-
-    Returns an RGB `PIL.Image` of the cutout's size. Raises ValueError for an unknown colour.
-    """
-    if isinstance(background, str):
-        background = Image.new("RGB", cutout.size, ImageColor.getrgb(background))
-    else:
-        background = background.convert("RGB").resize(cutout.size, Image.Resampling.LANCZOS)
-    return Image.alpha_composite(background.convert("RGBA"), cutout).convert("RGB")
-
-
-class Matter:
-    """A loaded network that cuts people out of photos.
-
-    Photos are `PIL.Image` of any mode, as `helpers.photos.open_picture` returns them, or (H, W, 3) uint8 RGB arrays.
-    """
-
-    def __init__(self, model, size, runtime):
-        self.model = model.to(runtime.device, memory_format=runtime.memory_format).eval()
-        self.size, self.runtime = size, runtime
-
-    def alpha(self, photo):
-        """The alpha matte (H, W) float32 in [0, 1] at the photo's size."""
-        return self._matte(photo)[1]
-
-    def cutout(self, photo):
-        """An RGBA `PIL.Image` with straight alpha and clean foreground colours, at the photo's size.
-
-        What was transparent in the photo stays so.
-        """
-        pixels, alpha = self._matte(photo)
-        colours = foreground_colours(pixels, alpha)
-        return Image.fromarray(np.dstack([colours, (alpha * 255).round().astype(np.uint8)]))
-
-    def _matte(self, photo):
-        pixels, opacity = _pixels(photo)
-        return pixels, alpha_of(self.model, pixels, self.size, self.runtime) * opacity
-
-
-def _pixels(photo):
-    """RGB (H, W, 3) uint8 of a photo, and its own opacity: 1, or (H, W) float32 in [0, 1]."""
-    if isinstance(photo, np.ndarray):
-        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
-            raise ValueError(f"a photo array must be (H, W, 3) uint8, found {photo.shape} {photo.dtype}")
-        return photo, np.float32(1)
-    if photo.has_transparency_data:
-        return to_rgb(photo), np.asarray(photo.convert("RGBA").getchannel("A"), np.float32) / 255
-    return to_rgb(photo), np.float32(1)
-
-
-def _best_lying():
-    """The best weight file in saved_models/, or None."""
-    trained = FOLDER / FINAL
-    if trained.is_file():
-        return trained
-    full, lite = (find_pretrained(network, FOLDER) for network in ("u2net", "u2net_lite"))
-    return full or find_shipped("u2net_lite", FOLDER) or lite
-
-
-def load_matter(weights=None, device=None):
-    """A `Matter` from a weight file, or from the best one in saved_models/.
-
-    Accepts our checkpoints of any network, .safetensors, the published one and the original u2net.pth and u2netp.pth;
-    the network is built from the table in the checkpoint, or told from the weights. Looked for in saved_models/:
-    final_model_ckpt.pth, u2net.pth, portrait_lite.safetensors (which comes with the project), u2netp.pth.
-    Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none.
-    """
-    path = weights or _best_lying()
-    if path is None:
-        raise FileNotFoundError(f"{FOLDER}: no weights there; train some, or put the original u2net.pth into it")
-    state = read_checkpoint(path)
-    held = weights_of(state, path)
+    options = _options(arguments)
+    # Pillow warns of damage that it can live with, and of pictures half as large as those it refuses.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        model = network_in(state, held)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    size = state["config"]["image_size"] if "config" in state else 320  # what U²-Net and the report trained at
-    return Matter(model, size, best_runtime(device))
+        look = Look(options.kind, _background(options.background))
+        if options.paths == [PIPE]:
+            return _pipe(load_matter(options.weights, size=options.size), look)
+        outputs, skipped = plan(options.paths, options.out)
+        for line in skipped:
+            print(line, file=sys.stderr)
+        outcome = cut_files(load_matter(options.weights, size=options.size), outputs, look, options.jobs)
+        outcome = outcome._replace(skipped=skipped + outcome.skipped)
+        print(outcome)
+        return 1 if outcome.skipped else 0
+    except KeyboardInterrupt:
+        print("interrupted: the files written so far are whole", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _pipe(matter, look):
+    """A photo from the standard input, its PNG to the standard output."""
+    try:
+        encoded, note = cut_bytes(matter, sys.stdin.buffer.read(), look, "standard input")
+    except Exception as error:  # a decoder may raise anything on a broken file
+        print(f"skipped: {reason_of('standard input', error)}", file=sys.stderr)
+        return 1
+    if note:
+        print(note, file=sys.stderr)
+    sys.stdout.buffer.write(encoded)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _background(text):
+    """A `Look`'s background of what the command line says."""
+    if text in (None, "none"):
+        return None
+    if text == "blur":
+        return text
+    with suppress(ValueError):
+        if len(ImageColor.getrgb(text)) == 3:
+            return text
+    if not Path(text).is_file():
+        raise ValueError(f"{text}: neither an opaque colour, such as white or #00ff00, nor a picture file")
+    return open_photo(text).convert("RGB")
+
+
+def _options(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.cutout", description="Cut people out of photos: transparent PNG files, at the photos' "
+        "own size.", epilog="Exit code: 0 all done, 1 some skipped (each named with the reason), 2 nothing begun.",
+    )  # fmt: skip
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="photos, folders of photos (with their sub-folders), "
+                        "or - alone: a photo on the standard input, a PNG on the standard output")  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder to write to, sub-folders as in the "
+                        "folders given; or a name ending in .png for a single photo. Files of earlier runs are "
+                        "replaced there, photos given never. Default: photo_cutout.png beside photo.jpg, "
+                        "FOLDER_cutouts/ beside FOLDER")  # fmt: skip
+    parser.add_argument("--background", metavar="COLOUR|PICTURE|blur|none", help="what is put behind the person: a "
+                        "colour (white, #00ff00), a picture, or blur: the photo's own background, blurred; default: "
+                        "none, transparent")  # fmt: skip
+    kinds = parser.add_mutually_exclusive_group()
+    for kind, text in (("mask", "write the alpha alone, grey from 0 to 255"),
+                       ("side-by-side", "write photo and cutout side by side, on a checkerboard unless --background is "
+                        "given"),
+                       ("trimap", "write 0, 128 or 255: background, unknown, person, for matting tools")):  # fmt: skip
+        kinds.add_argument("--mask-only" if kind == "mask" else f"--{kind}", dest="kind", action="store_const",
+                           const=kind, default="cutout", help=text)  # fmt: skip
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint, an original weight file, "
+                        ".safetensors or .onnx; default: the best in saved_models/")  # fmt: skip
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the network's input; default: what it was "
+                        "trained at")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), metavar="N", help="photos at the same "
+                        "time; default: one per core, at most 4")  # fmt: skip
+    options = parser.parse_args(arguments)
+    if PIPE in options.paths and (len(options.paths) > 1 or options.out):
+        parser.error("- stands alone: one photo from the standard input, the PNG to the standard output, no -o")
+    if options.background and options.kind in ("mask", "trimap"):
+        parser.error(f"--background changes nothing in a {options.kind}; leave one of the two out")
+    if options.size is not None and options.size < SMALLEST:
+        parser.error(f"--size {options.size}: the network needs {SMALLEST} pixels at least")
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: at least 1 photo at a time")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

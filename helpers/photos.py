@@ -1,10 +1,17 @@
 """Reading pictures as they really are: turned by EXIF, grey, palette, 16-bit, CMYK, transparent, broken."""
 
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from helpers.colours import in_8_bits, in_colour
+from helpers.plausible import check_claim
 
 # The C library of Linux hands large blocks back to the system as soon as they are free, so that every photo pays again
 # for all pages of its memory: up to half of the time to read it. It keeps those that are smaller than the largest one,
@@ -15,6 +22,12 @@ ORIENTATION = 0x0112  # the EXIF tag
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+"""Pillow's names of the formats that photos come in. Others it knows may start programs, as EPS does Ghostscript."""
+
+READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11.3'"}
+"""Extensions of photos that not every installation reads, and what to install for it."""
+
 
 def open_picture(path):
     """The picture in a file as it is shown: decoded completely and turned by its EXIF orientation.
@@ -24,24 +37,102 @@ def open_picture(path):
     return _open(path)[0]
 
 
-def _open(path, least=None):
-    """The picture as it is shown, and its full (height, width); a JPEG decoded smaller as `read_reduced` tells."""
+def open_photo(source, name=None):
+    """The photo in a file, or in the `bytes` of one: an RGB or RGBA `PIL.Image` as it is shown, first frame only.
+
+    Its `info` holds what its cutout should keep and nothing else: `icc_profile`, one of RGB (see
+    `helpers.colours.in_colour`), and `dpi`. Formats are those of `FORMATS` that are read here, HEIC with the package
+    pillow-heif. Errors as in `open_picture`, by `name` or the path; one of them is that the photo has more pixels than
+    Pillow's limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
+    """
+    name = name or source
+    picture = _open(_stream(source), formats=_formats(), name=name)[0]
+    dpi = _resolution(picture.info.get("dpi"))
+    with _readable(name):
+        shown, profile = in_colour(picture)
+    shown.info = {key: value for key, value in (("icc_profile", profile), ("dpi", dpi)) if value}
+    return shown
+
+
+def look_inside(source, name=None):
+    """How many pixels the photo in a file (or in `bytes`) has, and whether other frames or pages follow; not decoded.
+
+    Errors as in `open_photo`.
+    """
+    with _readable(name or source), Image.open(_stream(source), formats=_formats()) as picture:
+        # What follows the photo in an MPO file is its preview, its depth or the other eye's: no further page.
+        several = picture.format != "MPO" and getattr(picture, "is_animated", False)
+        return picture.width * picture.height, several
+
+
+@cache
+def photo_extensions():
+    """The extensions, in lower case, that tell a photo in a folder: all that `open_photo` reads, and `READ_BY`."""
+    _formats()  # registers them
+    registered = Image.registered_extensions().items()
+    return frozenset(extension for extension, form in registered if form in FORMATS).union(READ_BY)
+
+
+@cache
+def _formats():
+    """Those of `FORMATS` that can be opened here."""
+    if find_spec("pillow_heif"):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    return tuple(form for form in FORMATS if form in Image.OPEN)
+
+
+def _stream(source):
+    return BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _resolution(dpi):
+    """The (x, y) dots per inch of a picture as floats; None for what no file can mean, or tell."""
     try:
-        with Image.open(path) as picture:
-            size = picture.size
-            if least and picture.format in ("JPEG", "MPO"):
-                scale = _reduction(size, least, picture.getexif().get(ORIENTATION, 1))
-                picture.draft(None, (size[0] // scale, size[1] // scale))
-            picture.load()
-            orientation = picture.getexif().get(ORIENTATION, 1)  # now: a TIFF was turned while it was read
-            if orientation == 1:  # exif_transpose would copy the picture
-                return picture, size[::-1]
-            quarter_turn = orientation in range(5, 9)  # the sides change places
-            return ImageOps.exif_transpose(picture), size if quarter_turn else size[::-1]
+        x, y = map(float, dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+@contextmanager
+def _readable(name):
+    """Every error in the block but a missing file becomes a ValueError that names the file and the way out."""
+    try:
+        yield
     except FileNotFoundError:
         raise
     except Exception as error:  # a decoder may raise anything on a broken file
-        raise ValueError(f"{path}: not a readable picture ({error}); remove or replace the file") from error
+        reason = "no format known here" if isinstance(error, UnidentifiedImageError) else error
+        package = READ_BY.get(Path(str(name)).suffix.lower())
+        remedy = f"pip install {package}, or replace" if package else "remove or replace"
+        raise ValueError(f"{name}: not a readable picture ({reason}); {remedy} the file") from error
+
+
+def _open(source, least=None, formats=None, name=None):
+    """The picture as it is shown, and its full (height, width); a JPEG decoded smaller as `read_reduced` tells."""
+    with _readable(name or source), Image.open(source, formats=formats) as picture:
+        size = picture.size
+        if least and picture.format in ("JPEG", "MPO"):
+            scale = _reduction(size, least, _orientation(picture))
+            picture.draft(None, (size[0] // scale, size[1] // scale))
+        check_claim(picture)
+        picture.load()
+        orientation = _orientation(picture)  # now: a TIFF was turned while it was read
+        if orientation == 1:  # exif_transpose would copy the picture
+            return picture, size[::-1]
+        quarter_turn = orientation in range(5, 9)  # the sides change places
+        return ImageOps.exif_transpose(picture), size if quarter_turn else size[::-1]
+
+
+def _orientation(picture):
+    """The EXIF orientation, from 1, as it is, to 8; 1 if EXIF data are missing or damaged."""
+    try:
+        return picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # Pillow raises anything on broken data; the photo is fine without them
+        return 1
 
 
 def _reduction(size, least, orientation):
@@ -61,10 +152,7 @@ def to_rgb(picture):
 
     16-bit grey is scaled to 8 bits (Pillow alone would clip it to white).
     """
-    if picture.mode.startswith("I") or picture.mode == "F":
-        grey = np.asarray(picture, np.float32)
-        scale = 255 / 65535 if picture.mode.startswith("I") else 1.0
-        picture = Image.fromarray((grey * scale).clip(0, 255).round().astype(np.uint8))
+    picture = in_8_bits(picture)
     if picture.mode == "P":
         picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))  # convert would copy
@@ -87,17 +175,12 @@ def read_reduced(path, least=None):
 
 def picture_size(path):
     """(height, width) of a picture file as it is shown, from its header alone; errors as in `open_picture`."""
-    try:
-        with Image.open(path) as picture:
-            if picture.format == "TIFF":
-                return _open(path)[1]  # Pillow turns these itself while it reads them
-            # Not PNG's own method, which decodes the whole picture to look for EXIF data behind it.
-            turned = Image.Image.getexif(picture).get(ORIENTATION, 1) in range(5, 9)
-            return picture.size if turned else picture.size[::-1]
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # a decoder may raise anything on a broken file
-        raise ValueError(f"{path}: not a readable picture ({error}); remove or replace the file") from error
+    with _readable(path), Image.open(path) as picture:
+        if picture.format == "TIFF":
+            return _open(path)[1]  # Pillow turns these itself while it reads them
+        # Not PNG's own method, which decodes the whole picture to look for EXIF data behind it.
+        turned = Image.Image.getexif(picture).get(ORIENTATION, 1) in range(5, 9)
+        return picture.size if turned else picture.size[::-1]
 
 
 def read_grey(path):

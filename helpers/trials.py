@@ -17,11 +17,13 @@ from tqdm import tqdm
 from helpers.assembly import assemble
 from helpers.claims import CLAIMS, METRICS, VARIANTS, Enlargement, Variant
 from helpers.cutout import Matter, load_matter
+from helpers.devices import best_runtime
 from helpers.layouts import find_pairs
 from helpers.losses import cross_entropy, l1, matting_loss, rmse
 from helpers.metrics import matting_metrics, mean_metrics, transition_band
 from helpers.mixing import Source
 from helpers.pairs import read_pair
+from helpers.predictors import TorchPredictor
 from helpers.pretrained import FOLDER, find_pretrained, find_shipped
 from helpers.run import Run
 from helpers.schedule import one_cycle
@@ -61,18 +63,19 @@ def run_variant(name, seed, config, made, real=None, weights=None):
     variant, stamp = VARIANTS[name], commit()
     start, origin, started = start_of(variant, weights), origin_of(variant, made, real, weights), time.perf_counter()
     if isinstance(variant, Enlargement):
-        matter = load_matter(start)
+        matter, runtime = load_matter(start), best_runtime()
         width = round(15 * variant.size / 320) | 1  # as wide a part of the portrait as 15 pixels are of 320, and odd
         found = {"made": measure(_enlarged(variant, seed, matter), width)}
         rate, steps, seconds = 0.0, 0, 0.0
     else:
         run = _trained(variant, seed, config, made, real, start)
         rate, steps, seconds = run.config.max_lr, run.step, time.perf_counter() - started
-        matter = Matter(run.kept, config.image_size, run.runtime)
+        runtime = run.runtime
+        matter = Matter(TorchPredictor(run.kept, runtime), config.image_size)
         pairs = {"made": find_pairs(made, "test", "mattes")} | ({"real": find_pairs(real, "val")} if real else {})
         found = {portraits: measure(_predicted(matter, pairs[portraits], portraits)) for portraits in pairs}
     told = {"steps": steps, "seconds": round(seconds, 1), "max_lr": float(f"{rate:.3g}"), "preset": config.name,
-            "image_size": matter.size, **origin, "device": _device(matter.runtime), "commit": stamp}  # fmt: skip
+            "image_size": matter.size, **origin, "device": _device(runtime), "commit": stamp}  # fmt: skip
     claims = " ".join(str(number) for number, claim in CLAIMS.items() if name in claim.variants)
     return [
         {"claim": claims, "variant": name, "seed": seed, "set": portraits, "region": region}

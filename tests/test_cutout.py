@@ -1,158 +1,264 @@
+"""The command, in this process with alphas known beforehand, and as users start it."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT, start
+from fake_matter import LeftHalf
 from PIL import Image
-from torch import nn
 
-from helpers.cutout import Matter, alpha_of, foreground_colours, load_matter, over
-from helpers.devices import Runtime
-from helpers.export import write_safetensors
-from helpers.u2net import LITE, U2Net, normalise, to_official
-
-FLOAT32 = Runtime(torch.device("cpu"), None, torch.contiguous_format)
+import helpers.cutout
+from helpers.cutout import Matter, foreground_colours, load_matter, main, over
+from helpers.networks import weights_out
+from helpers.photos import open_picture
+from helpers.u2net import U2Net
 
 
-class Brightness(nn.Module):
-    """Answers with a fixed map, or with the normalised red channel squeezed into 0–1."""
+@pytest.fixture
+def loaded(monkeypatch):
+    """Whatever is loaded takes the left half for a person; returns the list of what was asked for."""
+    asked = []
 
-    def __init__(self, answer=None):
-        super().__init__()
-        self.answer = answer
+    def load(weights, size):
+        asked.append((weights and str(weights), size))
+        return LeftHalf()
 
-    def forward(self, x):
-        fused = torch.sigmoid(x[:, :1]) if self.answer is None else torch.full_like(x[:, :1], self.answer)
-        return [fused] + [torch.zeros_like(fused)] * 6
-
-
-@pytest.mark.parametrize("constant", [0.0, 0.0015, 0.4, 1.0])
-def test_a_constant_prediction_is_never_stretched(constant):
-    photo = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
-    alpha = alpha_of(Brightness(constant), photo, 32, FLOAT32)
-    assert alpha.dtype == np.float32
-    assert np.allclose(alpha, constant, atol=1e-7)
+    monkeypatch.setattr("helpers.cutout.load_matter", load)
+    return asked
 
 
-def test_a_black_photo_is_scaled_by_255_like_any_other():
-    alpha = alpha_of(Brightness(), np.zeros((33, 47, 3), np.uint8), 32, FLOAT32)
-    black = torch.sigmoid(normalise(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))[0, 0]).item()
-    assert alpha.shape == (33, 47)
-    assert np.allclose(alpha, black, atol=1e-6)
+@pytest.fixture
+def photo(tmp_path):
+    """A red photo of 20 × 10 pixels."""
+    Image.new("RGB", (20, 10), (200, 0, 0)).save(tmp_path / "photo.webp", lossless=True)
+    return tmp_path / "photo.webp"
 
 
-@pytest.mark.parametrize("height, width", [(1, 1), (1, 90), (501, 333)])
-def test_the_alpha_has_the_photos_own_size(height, width):
-    matter = Matter(Brightness(0.5), 32, FLOAT32)
-    photo = np.full((height, width, 3), 80, np.uint8)
-    assert matter.alpha(photo).shape == (height, width)
-    assert matter.cutout(photo).size == (width, height)
+def test_the_names_for_scripts_are_here():
+    assert {*helpers.cutout.__all__} == {"Matter", "load_matter", "over", "foreground_colours", "main"}
+    assert isinstance(Matter, type) and all(map(callable, (load_matter, over, foreground_colours)))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
-def test_photos_of_every_mode_give_an_rgba_cutout(mode):
-    photo = Image.new(mode, (20, 30)) if mode == "I;16" else Image.new("RGB", (20, 30), "teal").convert(mode)
-    cutout = Matter(Brightness(1.0), 32, FLOAT32).cutout(photo)
-    assert cutout.mode == "RGBA"
-    assert cutout.size == (20, 30)
+# ---------------------------------------------------------------------------------------------------------- one process
 
 
-def test_what_was_transparent_stays_transparent():
-    opacity = np.tile(np.array([0, 51, 255], np.uint8), (8, 4))
-    photo = Image.fromarray(np.dstack([np.full((8, 12, 3), 90, np.uint8), opacity]))
-    cutout = np.asarray(Matter(Brightness(1.0), 32, FLOAT32).cutout(photo))
-    assert np.array_equal(cutout[..., 3], opacity)
+def test_a_photo_becomes_a_cutout_beside_it(loaded, photo, capsys):
+    assert main([str(photo)]) == 0
+    assert open_picture(photo.with_name("photo_cutout.png")).getpixel((0, 0)) == (200, 0, 0, 255)
+    assert loaded == [(None, None)]
+    assert capsys.readouterr().out.startswith("1 done, 0 skipped, ")
 
 
-def test_an_array_that_is_no_photo_is_refused():
-    matter = Matter(Brightness(1.0), 32, FLOAT32)
-    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8)):
-        with pytest.raises(ValueError, match="uint8"):
-            matter.alpha(wrong)
+def test_the_network_is_loaded_as_told(loaded, photo):
+    assert main([str(photo), "--weights", "mine.pth", "--size", "512"]) == 0
+    assert loaded == [("mine.pth", 512)]
 
 
-def test_foreground_colours_lose_the_old_background():
-    """A grey person with a soft edge over loud green: the estimated colours are grey again, the photo's are not."""
-    ramp = np.clip(np.abs(np.linspace(-1.5, 1.5, 64)) * -2 + 2, 0, 1)
-    alpha = np.tile(ramp, (64, 1)).astype(np.float32)
-    grey, green = np.array([120.0, 120, 120]), np.array([0.0, 255, 0])
-    photo = (alpha[..., None] * grey + (1 - alpha[..., None]) * green).round().astype(np.uint8)
-    soft = (alpha > 0.3) & (alpha < 0.9)
-    estimated = np.abs(foreground_colours(photo, alpha)[soft] - grey).mean()
-    assert estimated < 10
-    assert np.abs(photo[soft] - grey).mean() > 4 * estimated
+@pytest.mark.parametrize("options, mode, left, right", [
+    ([], "RGBA", (200, 0, 0, 255), (0, 0, 0, 0)),
+    (["--background", "none"], "RGBA", (200, 0, 0, 255), (0, 0, 0, 0)),
+    (["--background", "white"], "RGB", (200, 0, 0), (255, 255, 255)),
+    (["--background", "#00ff00"], "RGB", (200, 0, 0), (0, 255, 0)),
+    (["--background", "blur"], "RGB", (200, 0, 0), (200, 0, 0)),
+    (["--background", "blue.png"], "RGB", (200, 0, 0), (0, 0, 255)),
+    (["--mask-only"], "L", 255, 0),
+    (["--trimap"], "L", 255, 0),
+    (["--side-by-side"], "RGB", (200, 0, 0), (204, 204, 204)),
+    (["--side-by-side", "--background", "blue.png"], "RGB", (200, 0, 0), (0, 0, 255)),
+])  # fmt: skip
+def test_every_look(options, mode, left, right, loaded, photo, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    Image.new("RGBA", (3, 3), (0, 0, 255, 255)).save("blue.png")
+    assert main(["photo.webp", "-o", "out.png", *options]) == 0
+    shown = open_picture("out.png")
+    assert shown.mode == mode
+    assert shown.getpixel((0, 0)) == left
+    assert shown.getpixel((shown.width - 1, 0)) == right
 
 
-def test_compositing_uses_straight_alpha():
-    cutout = Image.new("RGBA", (2, 1), (200, 100, 0, 128))
-    assert over(cutout, "white").getpixel((0, 0)) == (227, 177, 127)
-    assert over(cutout, "#0000ff").getpixel((1, 0)) == (100, 50, 127)
-    assert over(cutout, Image.new("L", (9, 9), 255)).getpixel((0, 0)) == (227, 177, 127)
-    with pytest.raises(ValueError):
-        over(cutout, "no such colour")
+@pytest.mark.parametrize("arguments, reason", [
+    ([], "required: PATH"), (["photo.webp", "--jobs", "0"], "at least 1 photo"),
+    (["photo.webp", "--size", "31"], "needs 32 pixels"), (["photo.webp", "--mask-only", "--trimap"], "not allowed"),
+    (["photo.webp", "--mask-only", "--background", "white"], "changes nothing in a mask"),
+    (["photo.webp", "-", "-o", "out"], "stands alone"), (["-", "-o", "out"], "stands alone"),
+    (["photo.webp", "--colour", "white"], "unrecognized"),
+])  # fmt: skip
+def test_wrong_arguments_end_it_with_2(arguments, reason, loaded, photo, monkeypatch, capsys):
+    monkeypatch.chdir(photo.parent)
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert reason in capsys.readouterr().err
+    assert loaded == []
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda weights: weights,
-    lambda weights: {"model_state_dict": weights, "epoch": 15},
-    lambda weights: {"model_state_dict": weights, "config": {"image_size": 96}},
-], ids=["plain state dict", "published checkpoint", "our checkpoint"])  # fmt: skip
-def test_every_kind_of_weight_file_loads(wrap, tmp_path):
+@pytest.mark.parametrize("arguments, reason", [
+    (["nowhere.jpg"], "nowhere.jpg: no such file"),
+    (["photo.webp", "--background", "no such colour"], "no such colour: neither an opaque colour"),
+    (["photo.webp", "--background", "#00ff0080"], "neither an opaque colour"),
+    (["photo.webp", "--background", "notes.txt"], "notes.txt: not a readable picture"),
+    (["photo.webp", "-o", "notes.txt"], "notes.txt: must be a folder"),
+])  # fmt: skip
+def test_what_cannot_be_begun_ends_it_with_2(arguments, reason, loaded, photo, monkeypatch, capsys):
+    monkeypatch.chdir(photo.parent)
+    (photo.parent / "notes.txt").write_text("notes")
+    assert main(arguments) == 2
+    assert reason in capsys.readouterr().err
+    assert loaded == []
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["notes.txt", "photo.webp"]
+
+
+@pytest.mark.parametrize("path", ["photo.webp", "-"])
+def test_missing_and_foreign_weights_end_it_with_2(path, photo, monkeypatch, capsys):
+    monkeypatch.chdir(photo.parent)
+    torch.save({"layer.weight": torch.zeros(3)}, "foreign.pth")
+    for weights in ("nowhere.pth", "foreign.pth"):
+        assert main([path, "--weights", weights]) == 2
+        told = capsys.readouterr()
+        assert told.err.startswith("error: ") and weights in told.err
+        assert told.out == ""
+
+
+def test_a_folder_that_cannot_be_read_counts_as_skipped(loaded, photo, monkeypatch, capsys):
+    plan = helpers.cutout.plan
+    monkeypatch.setattr("helpers.cutout.plan", lambda *words: plan(*words)._replace(skipped=["skipped: locked"]))
+    assert main([str(photo)]) == 1
+    told = capsys.readouterr()
+    assert "skipped: locked\n" in told.err
+    assert told.out.startswith("1 done, 1 skipped")
+
+
+def piped(monkeypatch, data, *options):
+    """The exit code and the standard output, bytes, of the command with `data` on its standard input."""
+    stdout = io.BytesIO()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=stdout))
+    return main(["-", *options]), stdout.getvalue()
+
+
+def test_a_pipe_gets_the_picture_and_nothing_else(loaded, photo, monkeypatch):
+    code, encoded = piped(monkeypatch, photo.read_bytes(), "--background", "white")
+    assert code == 0
+    with Image.open(io.BytesIO(encoded)) as shown:
+        assert shown.getpixel((19, 9)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff\xd8\xff\xe0\0\x10JFIF"])
+def test_a_pipe_without_a_photo_gives_nothing_and_the_reason(data, loaded, monkeypatch, capsys):
+    assert piped(monkeypatch, data) == (1, b"")
+    assert capsys.readouterr().err.startswith("skipped: standard input: not a readable picture (")
+
+
+# ---------------------------------------------------------------------------------------------------- as users start it
+
+
+def test_help_is_shown_without_loading_what_takes_long():
+    script = (
+        "import sys\n"
+        "from helpers.cutout import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    heavy = 'torch torchvision onnxruntime albumentations pymatting numba scipy matplotlib skimage'\n"
+        "    print('loaded:', *set(heavy.split()) & set(sys.modules))\n"
+    )
+    process = start("-c", script)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error.decode()
+    assert b"--background COLOUR" in out
+    assert out.splitlines()[-1] == b"loaded:"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file of random weights of the lite network."""
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
     torch.manual_seed(0)
-    model = U2Net.lite().eval()
-    state = wrap(to_official(model))
-    torch.save(state, tmp_path / "weights.pth")
-    matter = load_matter(tmp_path / "weights.pth", "cpu")
-    assert matter.size == state.get("config", {"image_size": 320})["image_size"]
-    x = torch.rand(1, 3, 64, 64)
-    with torch.inference_mode():
-        assert torch.allclose(matter.model(x)[0], model(x)[0], atol=1e-6)
+    torch.save(weights_out(U2Net.lite()), path)
+    return path
 
 
-def test_a_network_of_ones_own_comes_back_from_its_checkpoint(tmp_path):
-    table = [stage._replace(mid=3, out=5) for stage in LITE]
-    table[0] = table[0]._replace(height=5)
-    model = U2Net(table).eval()
-    state = {"model_state_dict": to_official(model), "table": [list(stage) for stage in table]}
-    torch.save(state, tmp_path / "own.pth")
-    matter = load_matter(tmp_path / "own.pth", "cpu")
-    x = torch.rand(1, 3, 48, 48)
-    with torch.inference_mode():
-        assert torch.allclose(matter.model(x)[0], model(x)[0], atol=1e-6)
+def test_a_folder_of_all_kinds_of_pictures(tmp_path, weights):
+    photos = tmp_path / "my photos"
+    (photos / "más.fotos").mkdir(parents=True)
+    numbers = np.random.default_rng(0)
+    picture = Image.fromarray(numbers.integers(0, 256, (40, 60, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(photos / "turned.jpeg", exif=exif, dpi=(300, 300))
+    picture.convert("CMYK").save(photos / "más.fotos" / "print.b.jpg")
+    picture.convert("L").save(photos / "más.fotos" / "grey.png")
+    picture.quantize(7).save(photos / "palette.png")
+    picture.resize((1, 90)).save(photos / "narrow.webp")
+    picture.convert("RGBA").save(photos / "layers.tif", save_all=True, append_images=[picture.convert("RGBA")])
+    (photos / "broken.jpg").write_bytes((photos / "turned.jpeg").read_bytes()[:900])
+    (photos / "empty.png").touch()
+    (photos / "notes.txt").touch()
+
+    process = start("-m", "helpers.cutout", str(photos), "--weights", str(weights), "--size", "32", "--jobs", "2")
+    out, error = process.communicate(timeout=120)
+    error = error.decode()
+    assert process.returncode == 1, error
+    assert out.decode().startswith("6 done, 2 skipped, ")
+    for broken in ("broken.jpg", "empty.png"):
+        assert f"skipped: {photos / broken}: not a readable picture" in error
+    assert f"{photos / 'layers.tif'}: has several frames or pages" in error
+    assert "Traceback" not in error
+    cutouts = tmp_path / "my photos_cutouts"
+    sizes = {str(path.relative_to(cutouts)): open_picture(path).size for path in cutouts.rglob("*.*") if path.is_file()}
+    assert sizes == {
+        "turned.png": (40, 60), "palette.png": (60, 40), "narrow.png": (1, 90), "layers.png": (60, 40),
+        os.path.join("más.fotos", "print.b.png"): (60, 40), os.path.join("más.fotos", "grey.png"): (60, 40),
+    }  # fmt: skip
+    assert {open_picture(path).mode for path in cutouts.rglob("*.png")} == {"RGBA"}
 
 
-def test_missing_or_foreign_weights_are_refused_by_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.pth"):
-        load_matter(tmp_path / "nowhere.pth")
-    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "foreign.pth")
-    with pytest.raises(ValueError, match="foreign.pth.*no U²-Net weights"):
-        load_matter(tmp_path / "foreign.pth")
+def test_the_command_in_a_pipe_gives_what_the_script_gives(tmp_path, weights):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8))
+    photo.save(tmp_path / "photo.png")
+    words = ["-m", "helpers.cutout", "-", "--mask-only", "--weights", str(weights), "--size", "64"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, check=True,
+                            input=(tmp_path / "photo.png").read_bytes(), timeout=120)  # fmt: skip
+    with Image.open(io.BytesIO(result.stdout)) as mask:
+        ours = load_matter(weights, "cpu", 64).alpha(photo) * 255
+        assert np.abs(np.asarray(mask, np.float32) - ours).max() <= 1
+    assert result.stderr == b""
 
 
-def test_without_weights_the_error_says_where_they_belong(tmp_path, monkeypatch):
-    monkeypatch.setattr("helpers.cutout.FOLDER", tmp_path)
-    with pytest.raises(FileNotFoundError, match="put the original u2net.pth"):
-        load_matter()
-
-
-def test_the_best_weights_that_lie_there_are_taken(tmp_path, monkeypatch):
-    """From the worst to the best: each is told by the size it was trained at, the original ones by their width."""
-    monkeypatch.setattr("helpers.cutout.FOLDER", tmp_path)
-    lite = to_official(U2Net.lite())
-    torch.save(lite, tmp_path / "u2netp.pth")
-    assert load_matter(device="cpu").size == 320
-    torch.save({"model_state_dict": lite, "config": {"image_size": 64}}, tmp_path / "run.pth")
-    write_safetensors(tmp_path / "run.pth", tmp_path / "portrait_lite.safetensors")
-    assert load_matter(device="cpu").size == 64
-    torch.save(lite, tmp_path / "u2net.pth")
-    assert load_matter(device="cpu").size == 320
-    torch.save({"model_state_dict": lite, "config": {"image_size": 96}}, tmp_path / "final_model_ckpt.pth")
-    assert load_matter(device="cpu").size == 96
-
-
-def test_the_original_weights_find_the_person_in_a_real_photo(shared):
-    from helpers.photos import open_picture, sample_portraits
-
-    matter = load_matter(shared / "weights" / "u2netp.pth", "cpu")
-    alpha = matter.alpha(open_picture(sample_portraits()[0]))
-    assert alpha.shape == (600, 512)
-    assert alpha[250:330, 230:300].min() > 0.9  # the face
-    assert alpha[:80, 420:].max() < 0.1  # the sky beside the cap
+@pytest.mark.skipif(os.name == "nt", reason="no such signal there")
+def test_ctrl_c_leaves_whole_files_only(tmp_path):
+    script = (
+        "import sys, time\n"
+        "sys.path.insert(0, 'tests')\n"
+        "from fake_matter import LeftHalf\n"
+        "from helpers import cutout\n"
+        "class Slow(LeftHalf):\n"
+        "    def alpha(self, photo):\n"
+        "        time.sleep(0.1)\n"
+        "        return super().alpha(photo)\n"
+        "cutout.load_matter = lambda weights, size: Slow()\n"
+        "sys.exit(cutout.main(sys.argv[1:]))\n"
+    )
+    (tmp_path / "in").mkdir()
+    for number in range(300):
+        Image.new("RGB", (80, 60), (number % 256, 0, 0)).save(tmp_path / "in" / f"{number}.png")
+    process = start("-c", script, str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--jobs", "2")
+    end = time.monotonic() + 60
+    while not any(tmp_path.glob("out/*.png")) and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error.decode()
+    assert (out, b"interrupted" in error, b"Traceback" in error) == (b"", True, False)
+    written = list((tmp_path / "out").iterdir())
+    assert 0 < len(written) < 300
+    assert {(path.suffix, open_picture(path).size) for path in written} == {(".png", (80, 60))}

@@ -8,9 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin, features
 
-from helpers.photos import open_picture, picture_files, read_grey, read_photo, sample_portraits, to_rgb
+from helpers.photos import (
+    EXTENSIONS,
+    look_inside,
+    open_photo,
+    open_picture,
+    photo_extensions,
+    picture_files,
+    read_grey,
+    read_photo,
+    sample_portraits,
+    to_rgb,
+)
+from helpers.plausible import check_claim
 
 TEAL = (10, 120, 130)
 
@@ -234,3 +246,152 @@ def test_memory_of_one_photo_is_kept_for_the_next():
                        capture_output=True, text=True).stdout for words in ([], ["import it"])
     )  # fmt: skip
     assert int(kept) < 100 < int(without)
+
+
+# ---------------------------------------------------------------------------------------- photos that are to be cut out
+
+
+def test_a_photo_keeps_profile_and_resolution_and_nothing_else(tmp_path):
+    profile, exif = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    options = {"icc_profile": profile, "dpi": (300, 300), "exif": exif, "comment": b"mine"}
+    Image.fromarray(quarters()).save(tmp_path / "photo.jpg", quality=100, **options)
+    photo = open_photo(tmp_path / "photo.jpg")
+    assert photo.mode == "RGB"
+    assert photo.info == {"icc_profile": profile, "dpi": (300, 300)}
+    assert np.abs(np.subtract(corners(np.asarray(photo)), [100, 200, 150, 50])).max() <= 3
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (-1, 72), (float("nan"), 72), (72, 1e300), "high", 300, (1,), None])
+def test_a_resolution_that_cannot_be_is_left_out(dpi, monkeypatch, tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    load = PngImagePlugin.PngImageFile.load
+
+    def loaded(picture):
+        picture.info["dpi"] = dpi
+        return load(picture)
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", loaded)
+    assert open_photo(tmp_path / "photo.png").info == {}
+
+
+@pytest.mark.parametrize("mode, colour, shown", [
+    ("RGB", TEAL, TEAL), ("RGBA", (*TEAL, 90), (*TEAL, 90)), ("L", 77, (77,) * 3), ("LA", (77, 9), (77, 77, 77, 9)),
+    ("1", 1, (255,) * 3), ("P", 0, (0, 0, 0)), ("I;16", 257 * 77, (77,) * 3), ("CMYK", (255, 0, 0, 0), (0, 255, 255)),
+])  # fmt: skip
+def test_a_photo_in_every_mode_is_rgb_or_rgba(mode, colour, shown, tmp_path):
+    path = tmp_path / ("photo.tif" if mode == "CMYK" else "photo.png")
+    Image.new(mode, (5, 4), colour).save(path)
+    for source in (path, str(path), path.read_bytes()):
+        photo = open_photo(source, "name")
+        assert photo.mode == ("RGBA" if len(shown) == 4 else "RGB")
+        assert photo.getpixel((4, 3)) == shown
+
+
+@pytest.mark.parametrize("form, extension", [("GIF", "gif"), ("PNG", "png"), ("WEBP", "webp"), ("TIFF", "tif")])
+def test_of_several_frames_the_first_is_taken_and_it_is_told(form, extension, tmp_path):
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("black", "white")]
+    frames[0].save(tmp_path / f"one.{extension}", form)
+    frames[0].save(tmp_path / f"two.{extension}", form, save_all=True, append_images=frames[1:])
+    assert look_inside(tmp_path / f"one.{extension}") == (24, False)
+    assert look_inside(tmp_path / f"two.{extension}") == (24, True)
+    assert np.asarray(open_photo(tmp_path / f"two.{extension}").convert("L")).max() == 0
+
+
+def test_the_preview_in_a_phones_jpeg_is_no_second_page(tmp_path):
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("black", "white")]
+    frames[0].save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=frames[1:])
+    assert look_inside(tmp_path / "photo.jpg") == (24, False)
+    assert open_photo(tmp_path / "photo.jpg").getpixel((0, 0)) == (0, 0, 0)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_is_read_where_pillow_reads_it(tmp_path):
+    Image.new("RGB", (16, 16), TEAL).save(tmp_path / "photo.avif", quality=100)
+    assert np.abs(np.subtract(open_photo(tmp_path / "photo.avif").getpixel((8, 8)), TEAL)).max() <= 3
+
+
+def test_heic_is_read_where_its_package_is_installed(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    pillow_heif.from_pillow(Image.new("RGB", (16, 16), TEAL)).save(tmp_path / "photo.heic", quality=100)
+    assert np.abs(np.subtract(open_photo(tmp_path / "photo.heic").getpixel((8, 8)), TEAL)).max() <= 3
+
+
+@pytest.mark.parametrize("read", [open_photo, look_inside])
+def test_what_needs_another_package_is_named_with_it(read, tmp_path):
+    (tmp_path / "photo.HEIC").write_bytes(b"ftypheic")
+    with pytest.raises(ValueError, match=r"photo\.HEIC: not a readable picture .*pip install pillow-heif"):
+        read(tmp_path / "photo.HEIC")
+
+
+@pytest.mark.parametrize("read", [open_photo, look_inside])
+def test_a_decompression_bomb_is_refused_with_the_limit(read, tmp_path):
+    Image.new("L", (1, 1)).save(tmp_path / "photo.png")
+    data = bytearray((tmp_path / "photo.png").read_bytes())
+    data[16:24] = 2 * (100_000).to_bytes(4)
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    with pytest.raises(ValueError, match=f"pipe: .*exceeds limit of {2 * Image.MAX_IMAGE_PIXELS} pixels"):
+        read(bytes(data), "pipe")
+
+
+def claiming(path, width, height):
+    """The bytes of a picture file whose head is changed to tell this size."""
+    data = bytearray(path.read_bytes())
+    if data.startswith(b"\x89PNG"):
+        data[16:24] = width.to_bytes(4) + height.to_bytes(4)
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    else:
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = height.to_bytes(2) + width.to_bytes(2)
+    path.write_bytes(data)
+    return len(data)
+
+
+@pytest.mark.parametrize("extension, mode", [("png", "L"), ("png", "RGBA"), ("png", "1"), ("jpg", "RGB"), ("jpg", "L")])
+def test_a_head_that_claims_more_than_the_file_can_hold_is_not_believed(extension, mode, tmp_path):
+    path = tmp_path / f"photo.{extension}"
+    Image.new(mode, (10, 10)).save(path)
+    size = claiming(path, 8_000, 5_000)
+    with pytest.raises(ValueError, match=rf"photo\.{extension}: .*8000 × 5000 pixels are more than its {size} bytes"):
+        open_photo(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
+def test_the_emptiest_pictures_are_believed(mode, tmp_path):
+    picture = Image.new(mode, (3000, 2000))
+    picture.save(tmp_path / "photo.png", compress_level=9)
+    assert open_photo(tmp_path / "photo.png").size == (3000, 2000)
+    for options in ({"optimize": True}, {"progressive": True, "subsampling": 2}):
+        picture.convert("L" if mode in ("1", "L") else "RGB").save(tmp_path / "photo.jpg", quality=1, **options)
+        assert open_photo(tmp_path / "photo.jpg").size == (3000, 2000)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_a_file_is_read_on_where_it_was(extension, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / f"photo.{extension}")
+    with Image.open(tmp_path / f"photo.{extension}") as picture:
+        place = picture.fp.tell()
+        check_claim(picture)
+        assert picture.fp.tell() == place
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of the damage
+@pytest.mark.parametrize("data", [b"Exif\0\0no such header", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0", b"Exif\0\0"])
+def test_a_photo_with_damaged_exif_data_is_read(data, tmp_path):
+    Image.fromarray(quarters()).save(tmp_path / "photo.jpg", quality=100, exif=data)
+    assert np.abs(np.subtract(corners(read_photo(tmp_path / "photo.jpg")), [200, 150, 50, 100])).max() <= 3
+
+
+def test_no_program_is_started_for_a_photo_that_is_none(monkeypatch, tmp_path):
+    """Pillow would hand PostScript to Ghostscript, whatever the name of the file."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.eps")
+    (tmp_path / "photo.eps").rename(tmp_path / "photo.jpg")
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **more: pytest.fail(f"started {words}"))
+    for read in (open_photo, look_inside):
+        with pytest.raises(ValueError, match=r"photo\.jpg: not a readable picture \(no format known here\)"):
+            read(tmp_path / "photo.jpg")
+
+
+def test_the_extensions_of_photos_are_those_that_can_be_read_and_those_that_another_package_reads():
+    assert photo_extensions() > {*EXTENSIONS, ".gif", ".jfif", ".heic", ".heif", ".avif"}
+    assert not photo_extensions() & {".eps", ".ps", ".pdf", ".svg", ".mpg", ".txt", ".csv", ""}

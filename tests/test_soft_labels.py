@@ -10,6 +10,7 @@ from helpers.cutout import Matter
 from helpers.layouts import find_splits
 from helpers.mixing import Source, mix
 from helpers.pairs import read_alpha
+from helpers.predictors import TorchPredictor
 from helpers.soft_labels import NARROWEST, beside, is_sure, label, main, soft_alpha, upper_body
 
 
@@ -23,7 +24,7 @@ class Redness(torch.nn.Module):
 
 @pytest.fixture
 def matter(float32):
-    return Matter(Redness(), 128, float32)
+    return Matter(TorchPredictor(Redness(), float32), 128)
 
 
 def photo_of(box, value=255, size=(240, 320)):

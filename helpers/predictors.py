@@ -1,0 +1,144 @@
+"""What computes the network's map: torch or ONNX Runtime, called alike.
+
+A predictor is called with (B, 3, h, w) uint8 RGB pictures as a numpy array and returns their fused maps, (B, h, w)
+float32 in [0, 1], never stretched. Any number of threads may call it. Its `name` says what computes. Torch is imported
+by what needs it alone: it takes longer than ONNX Runtime takes for a photo.
+"""
+
+import copy
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+# ImageNet's, as in helpers.u2net.normalise
+MEAN = 255 * np.array((0.485, 0.456, 0.406), np.float32).reshape(3, 1, 1)
+DEVIATION = 255 * np.array((0.229, 0.224, 0.225), np.float32).reshape(3, 1, 1)
+
+
+class TorchPredictor:
+    """A copy of a network of `helpers.networks`, made ready to predict on a `helpers.devices.Runtime`."""
+
+    def __init__(self, model, runtime):
+        self.runtime = runtime
+        # in the precision that autocast computes in: it would convert the weights anew for every picture
+        self.model = fused(model).to(runtime.device, runtime.amp_dtype, memory_format=runtime.memory_format)
+        precision = str(runtime.amp_dtype or "float32").removeprefix("torch.")
+        self.name = f"{_name_of(model)}, torch, {runtime.device} {precision}"
+
+    def __call__(self, images):
+        import torch
+
+        from helpers.u2net import outputs_of
+
+        with torch.inference_mode():
+            maps = outputs_of(self.model, torch.from_numpy(images), self.runtime)[0]
+        return maps[:, 0].float().cpu().numpy()
+
+
+def fused(model):
+    """A copy of `model` for prediction only, with every batch norm made part of the convolution before it.
+
+    Before it means: registered in the same module just before it, as in all of `helpers.networks`. The outputs are the
+    same but for rounding.
+    """
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    model = copy.deepcopy(model).eval()
+    for module in list(model.modules()):
+        children = list(module.named_children())
+        for (first, convolution), (second, norm) in zip(children, children[1:]):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, first, fuse_conv_bn_eval(convolution, norm))
+                setattr(module, second, nn.Identity())
+    return model
+
+
+def _name_of(model):
+    from helpers.u2net import TABLES
+
+    names = (name for name, table in TABLES.items() if table == getattr(model, "table", None))
+    return next(names, type(model).__name__)
+
+
+class OnnxPredictor:
+    """An .onnx file: one of ours, or another that takes one normalised picture and answers with a map in [0, 1] first.
+
+    A file for one size of picture is fed with pictures of that size; a file for one picture at a time, one by one.
+    `device` is None, `"cpu"` or `"cuda"`. Raises FileNotFoundError for a missing file, ValueError naming one that is
+    damaged or has other inputs, where onnxruntime is not installed, and for a device it does not compute on.
+    """
+
+    def __init__(self, path, device=None):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        self.session = _session(self.path, device)
+        inputs, told = self.session.get_inputs(), self.session.get_modelmeta().custom_metadata_map
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        if len(shape) != 4 or isinstance(shape[1], int) and shape[1] != 3 or inputs[0].type != "tensor(float)":
+            found = "; ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
+            raise ValueError(f"{path}: expected one input of (batch, 3, height, width) floats, found {found}")
+        self.alone = shape[0] == 1
+        self.fixed = tuple(shape[2:]) if all(isinstance(side, int) for side in shape[2:]) else None
+        self.trained = json.loads(told.get("config", "{}")).get("image_size", self.fixed[0] if self.fixed else 320)
+        network = json.loads(told["network"]) if "network" in told else self.path.stem
+        unit = self.session.get_providers()[0].removesuffix("ExecutionProvider").lower()
+        self.name = f"{network}, onnxruntime, {unit}"
+
+    def size_for(self, asked=None):
+        """Side of the input in pixels: the one asked for, or what the network was trained at.
+
+        Raises ValueError if the file is for another size only.
+        """
+        if asked and self.fixed and asked != self.fixed[0]:
+            raise ValueError(f"{self.path}: computes at {self.fixed[0]} × {self.fixed[1]} pixels only, not at {asked}")
+        return asked or self.trained
+
+    def __call__(self, images):
+        height, width = images.shape[2:]
+        if self.fixed:
+            images = np.stack([_resized(image.transpose(1, 2, 0), self.fixed).transpose(2, 0, 1) for image in images])
+        images = (images - MEAN) / DEVIATION
+        maps = np.concatenate([self._run(part) for part in (np.split(images, len(images)) if self.alone else [images])])
+        if self.fixed:
+            maps = np.stack([_resized(each, (height, width), cv2.INTER_LINEAR) for each in maps])
+        return maps
+
+    def _run(self, images):
+        """The first output's map, as (B, h, w)."""
+        first = self.session.get_outputs()[0].name
+        maps = self.session.run([first], {self.session.get_inputs()[0].name: images})[0]
+        if maps.shape != (len(images), 1, *images.shape[2:]):
+            raise ValueError(f"{self.path}: its first output is {maps.shape}, not a map of each picture")
+        if maps.min() < -0.01 or maps.max() > 1.01:
+            raise ValueError(f"{self.path}: answers with {maps.min():.3g} to {maps.max():.3g}, which is no alpha")
+        return maps[:, 0].clip(0, 1)
+
+
+def _resized(image, size, interpolation=cv2.INTER_AREA):
+    return cv2.resize(image, size[::-1], interpolation=interpolation)
+
+
+def _session(path, device):
+    """An onnxruntime session on as many cores as torch would take, which `OMP_NUM_THREADS` limits."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError(f"{path}: .onnx files are run by onnxruntime: pip install onnxruntime") from error
+    available = onnxruntime.get_available_providers()
+    providers = ["CPUExecutionProvider"]
+    if device != "cpu" and "CUDAExecutionProvider" in available:
+        providers.insert(0, "CUDAExecutionProvider")
+    elif device not in (None, "cpu"):
+        raise ValueError(f"{path}: device={device}, but this onnxruntime computes by {', '.join(available)} only")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0").split(",")[0])  # 0: all cores
+    options.log_severity_level = 3  # errors; it warns of every constant it could fold
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # a type of its own for every way in which a file can be wrong
+        raise ValueError(f"{path}: not a readable ONNX model ({str(error).splitlines()[0]})") from error
