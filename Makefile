@@ -60,7 +60,5 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(if $(TORCH_INDEX),$(PIP) install -q --index-url $(TORCH_INDEX) torch torchvision)
 	@$(PIP) install -q -e '.[test]'
-	@echo "Compiling pymatting's kernels, once: about a minute ..."
-	@.venv/bin/python -c 'import pymatting.foreground.estimate_foreground_ml'
 	@touch $@
 	@echo "Installed."

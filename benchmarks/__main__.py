@@ -1,12 +1,12 @@
 """The speed tables of the README, as Markdown:
 
-    python -m benchmarks [input] [steps] [loading] [memory]
+    python -m benchmarks [input] [steps] [loading] [memory] [networks] [command]
 """
 
 import sys
 
 import benchmarks.input
-from benchmarks import loading, memory, steps
+from benchmarks import cutouts, loading, memory, steps
 from benchmarks.timing import machine, table
 
 PARTS = {
@@ -14,6 +14,8 @@ PARTS = {
     "steps": lambda: table(steps.rows()),
     "loading": loading.line,
     "memory": memory.table,
+    "networks": lambda: table(cutouts.rows()),
+    "command": cutouts.command,
 }
 
 

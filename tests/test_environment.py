@@ -17,6 +17,12 @@ def test_conda_users_get_the_same_packages():
     assert sorted(pip[0]) == sorted(wanted)
 
 
+def test_the_tests_bring_every_extra():
+    extras = PROJECT["optional-dependencies"]
+    for name, packages in extras.items():
+        assert set(packages) <= set(extras["test"]), name
+
+
 def test_conda_brings_nothing_but_python_and_pip():
     outside_pip = [part for part in CONDA["dependencies"] if isinstance(part, str)]
     assert outside_pip == [f"python{PROJECT['requires-python']}", "pip"]

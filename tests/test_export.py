@@ -1,14 +1,20 @@
-"""Weights in half precision: what goes in comes out, and what cannot is refused."""
+"""Weights in half precision: what goes in comes out, and what cannot is refused; and the command."""
 
 import json
+import shutil
+import sys
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from helpers.checkpoints import read_checkpoint, read_weights
 from helpers.cutout import load_matter
-from helpers.export import main, write_safetensors
+from helpers.export import _calibrating, _spread, _tested, main, write_safetensors
+from helpers.photos import read_grey, read_photo
+from helpers.synthetic import write_dataset
 from helpers.u2net import U2Net, to_official
 
 
@@ -39,18 +45,86 @@ def test_the_matter_is_the_same_from_both_files(checkpoint, tmp_path):
     write_safetensors(checkpoint, tmp_path / "small.safetensors")
     first, second = load_matter(checkpoint, "cpu"), load_matter(tmp_path / "small.safetensors", "cpu")
     assert first.size == second.size == 96
-    x = torch.rand(1, 3, 64, 64)
-    with torch.inference_mode():
-        assert torch.allclose(first.model(x)[0], second.model(x)[0], atol=2e-3)
+    photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    assert np.allclose(first.alpha(photo), second.alpha(photo), atol=2e-3)
 
 
 def test_the_command_writes_and_tells(checkpoint, tmp_path, capsys):
     out = tmp_path / "new" / "small.safetensors"
     assert main([str(checkpoint), str(out)]) == 0
     assert f"{out.stat().st_size:,} bytes" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main([str(checkpoint), str(tmp_path / "small.pth")])
-    assert "must end in .safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out, options, told", [
+    ("small.pth", [], "must end in .safetensors or .onnx"),
+    ("small.safetensors", ["--int8"], "--int8 is for .onnx"),
+    ("small.onnx", ["--calibrate", "photos"], "for --int8"),
+    ("small.onnx", ["--data", "pictures"], "for --int8"),
+])  # fmt: skip
+def test_wrong_usage_is_told(out, options, told, checkpoint, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(checkpoint), str(tmp_path / out), *options])
+    assert stopped.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_command_writes_onnx_by_the_name(checkpoint, tmp_path, capsys):
+    assert main([str(checkpoint), str(tmp_path / "small.onnx")]) == 0
+    assert "bytes" in capsys.readouterr().out
+    assert "QuantizeLinear" not in {node.op_type for node in onnx.load(tmp_path / "small.onnx").graph.node}
+
+
+def test_int8_from_photos_is_measured_on_a_test_split(checkpoint, tmp_path, capsys):
+    data = write_dataset(tmp_path / "made", count=8, size=64, workers=1)
+    photos = data / "images" / "train"
+    assert main([str(checkpoint), str(tmp_path / "a.onnx"), "--int8", "--calibrate", str(photos), "--data", str(data)]) == 0
+    told = capsys.readouterr().out
+    tested = len(list((data / "images" / "test").iterdir()))
+    assert f"on {tested} pictures (test split of {data}) at 96²" in told
+    assert "MAD" in told and "s/picture" in told
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node}
+
+
+def test_the_ranges_are_those_of_training_photos_or_of_all_in_a_folder(tmp_path):
+    data = write_dataset(tmp_path / "made", count=8, size=64, workers=1)
+    training = [read_photo(path) for path in sorted((data / "images" / "train").iterdir())]
+    for folder in (data, data / "images" / "train"):
+        assert [photo.tolist() for photo in _calibrating(folder, 96)] == [photo.tolist() for photo in training]
+    assert [photo.shape for photo in _calibrating(None, 96)] == [(96, 96, 3)] * 16
+
+
+def test_what_is_measured_has_exact_truths_where_there_are_such(tmp_path):
+    data = write_dataset(tmp_path / "made", count=8, size=64, workers=1)
+    matte = sorted((data / "mattes" / "test").iterdir())[0]
+    assert np.array_equal(next(iter(_tested(data, 96)))[1], read_grey(matte))
+    shutil.rmtree(data / "mattes")
+    hard = next(iter(_tested(data, 96)))[1]
+    assert set(np.unique(hard)) == {0, 255}
+
+
+def test_int8_needs_nothing_but_the_weights(checkpoint, tmp_path, capsys):
+    assert main([str(checkpoint), str(tmp_path / "small.onnx"), "--int8"]) == 0
+    assert "on 16 pictures (made portraits) at 96²" in capsys.readouterr().out
+    assert (tmp_path / "small.onnx").is_file()
+
+
+@pytest.mark.parametrize("option", ["--calibrate", "--data"])
+def test_a_folder_without_pictures_is_named_and_nothing_is_left(option, checkpoint, tmp_path, capsys):
+    assert main([str(checkpoint), str(tmp_path / "small.onnx"), "--int8", option, str(tmp_path / "nowhere")]) == 1
+    assert "nowhere: no" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pth"]
+
+
+def test_pictures_are_spread_over_the_folder():
+    assert _spread(list(range(7)), 16) == list(range(7))
+    assert _spread(list(range(100)), 4) == [0, 25, 50, 75]
+
+
+def test_without_onnx_the_command_says_what_to_install(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "helpers.onnx_export", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main([str(checkpoint), str(tmp_path / "small.onnx")]) == 1
+    assert "onnx is missing; pip install -e '.[export]'" in capsys.readouterr().err
 
 
 def test_values_beyond_half_precision_are_refused_and_nothing_is_left(checkpoint, tmp_path, capsys):

@@ -1,0 +1,110 @@
+"""From a photo to its cutout: the network alone against the original way and ONNX Runtime, and the whole command
+against `rembg`, with the same photos and weights."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.timing import Row, alternate, seconds
+from helpers.devices import Runtime
+from helpers.export import write_int8
+from helpers.matter import load_matter
+from helpers.networks import build, weights_out
+from helpers.onnx_export import write_onnx
+from helpers.predictors import OnnxPredictor
+from helpers.synthetic import make_portrait
+from helpers.u2net import normalise, outputs_of
+
+SIZE = 320
+INT8_GOALS = {"u2net_lite": 2.0, "u2net": 2.8}
+PHOTOS, WIDTH, HEIGHT = 20, 4000, 3000
+
+
+def rows(repeats=9):
+    """A `Row` for each network: against the original code's way of predicting, ONNX Runtime, and of 8 bits."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [row for network, goal in INT8_GOALS.items() for row in _network(network, goal, Path(folder), repeats)]
+
+
+def _network(network, goal, folder, repeats):
+    torch.manual_seed(0)
+    model = build(network).eval()
+    weights = folder / f"{network}.pth"
+    torch.save(weights_out(model), weights)
+    write_onnx(weights, folder / f"{network}.onnx")
+    write_int8(weights, folder / f"{network}-int8.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (1, 3, SIZE, SIZE), np.uint8)
+    as_it_was = Runtime(torch.device("cpu"), None, torch.contiguous_format)
+
+    def original():
+        with torch.no_grad():
+            outputs_of(model, torch.from_numpy(images), as_it_was)
+
+    ours = load_matter(weights, "cpu").predict
+    single, eight = (OnnxPredictor(folder / f"{network}{kind}.onnx", "cpu") for kind in ("", "-int8"))
+    pairs = [
+        (f"{ours.name}, against the original way", original, lambda: ours(images), 2.3),
+        (f"{ours.name}, against ONNX Runtime in float32", lambda: single(images), lambda: ours(images), 0.95),
+        (f"{network}, 8 bits, against ONNX Runtime in float32", lambda: single(images), lambda: eight(images), goal),
+    ]
+    for what, plain, mine, least in pairs:
+        yield Row(f"one photo at {SIZE}²: {what}", *(1 / took for took in alternate(plain, mine, repeats)), least)
+
+
+def command(repeats=2):
+    """Markdown: a folder of 12-megapixel JPEGs to transparent PNGs by `rembg p` and by our command, by turns; the most
+    memory that each took; and how long the help and the first cutout take."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        _write_photos(folder / "photos")
+        torch.manual_seed(0)
+        torch.save(weights_out(build("u2net_lite")), folder / "lite.pth")
+        write_onnx(folder / "lite.pth", folder / "lite.onnx")
+        theirs = ["-m", "rembg.cli", "p", "-m", "u2net_custom", "-x", f'{{"model_path": "{folder / "lite.onnx"}"}}',
+                  str(folder / "photos")]  # fmt: skip
+        ours = ["-m", "helpers.cutout", "--weights", str(folder / "lite.onnx"), str(folder / "photos"), "-o"]
+        turns = [(_measured(*theirs, str(folder / f"theirs{i}")), _measured(*ours, str(folder / f"ours{i}")))
+                 for i in range(repeats)]  # fmt: skip
+        first = ["-m", "helpers.cutout", "--weights", str(folder / "lite.pth"), str(folder / "photos" / "00.jpg")]
+        starts = {
+            "the command's --help": [_measured("-m", "helpers.cutout", "--help")[0] for _ in range(5)],
+            f"a first cutout, {WIDTH} × {HEIGHT}, from a .pth": [_measured(*first)[0] for _ in range(3)],
+        }
+    lines = [f"| {PHOTOS} photos of {WIDTH} × {HEIGHT} → RGBA PNG | `rembg p` | ours | ratio | at least |", "|---|---|---|---|---|"]
+    for place, (what, unit, least) in enumerate((("time", "s", "2"), ("memory at most", "MB", "1"))):
+        plain, mine = (median(turn[way][place] for turn in turns) for way in (0, 1))
+        lines.append(f"| {what} | {plain:.0f} {unit} | {mine:.0f} {unit} | {plain / mine:.1f} | {least} |")
+    lines += ["", "| start | seconds |", "|---|---|"]
+    return "\n".join(lines + [f"| {what} | {median(times):.2f} |" for what, times in starts.items()])
+
+
+def _measured(*arguments):
+    """(seconds, megabytes at most) of a Python process, as the system counted them."""
+    begin = {}
+
+    def run():
+        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        errors = process.stderr.read()
+        _, status, used = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"{' '.join(arguments)}: {errors.decode()[-500:]}")
+        begin["memory"] = used.ru_maxrss / 1024
+
+    return seconds(run), begin["memory"]
+
+
+def _write_photos(folder):
+    """Made portraits, enlarged and with the noise of a camera: photos compress worse without it than with."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).normal(0, 4, (HEIGHT, WIDTH, 1)).astype(np.float32)
+    for number in range(PHOTOS):
+        portrait = cv2.resize(make_portrait(number, 768).image, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        pixels = (portrait + np.roll(noise, 97 * number, axis=0)).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{number:02}.jpg"), pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
