@@ -158,6 +158,5 @@ class _Translator:
     LAYERS = {nn.Conv2d: _conv, nn.MaxPool2d: _max_pool, nn.ReLU: _plain("Relu"), nn.Identity: _nothing}
     FUNCTIONS = {
         pool: _halve, resize_like: _resize, torch.cat: _concat, F.relu: _plain("Relu"),
-        torch.sigmoid: _plain("Sigmoid"), operator.add: _plain("Add"),
-        "float": _nothing,
+        torch.sigmoid: _plain("Sigmoid"), operator.add: _plain("Add"), "float": _nothing,
     }  # fmt: skip

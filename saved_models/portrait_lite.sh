@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Trains the lite network that is shipped, from random weights, and exports it:
+#
+#     saved_models/portrait_lite.sh MASKED PHOTOS U2NETP WORK
+#
+# MASKED   portraits with masks, train and val, in any layout that the README lists
+# PHOTOS   photos of people without masks
+# U2NETP   the original authors' u2netp.pth, the teacher's start
+# WORK     where everything is written, portrait_lite.safetensors among it
+#
+# Interrupted, the same command goes on from there. Pictures grow from stage to stage: what a small picture teaches is
+# learnt at a tenth of the price, and the last stages only sharpen the edge.
+set -euo pipefail
+if [ $# -ne 4 ]; then sed -n '2,12s/^# \?//p' "$0" >&2; exit 2; fi
+masked=$(realpath "$1") photos=$(realpath "$2") u2netp=$(realpath "$3") work=$(realpath -m "$4")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export NO_ALBUMENTATIONS_UPDATE=1
+python=$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)
+made=$work/made soft=$work/soft
+
+# train NAME SIZE EPOCHS RATE [FIELD=VALUE …] [-- OPTION …]: one stage, into WORK/NAME
+train() {
+    local name=$1 fields=(network=u2net_lite image_size="$2" epochs="$3" max_lr="$4" workers=0) settings=()
+    shift 4
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do fields+=("$1"); shift; done
+    for field in "${fields[@]}"; do settings+=(--set "$field"); done
+    "$python" -m helpers.training --preset paper --out "$work/$name" "${settings[@]}" "${@:2}"
+}
+
+# grow NAME SIZE EPOCHS RATE START DATA …: a stage of the network that is shipped, from START's weights
+grow() {
+    local name=$1 size=$2 epochs=$3 rate=$4 start=$5 options=()
+    shift 5
+    for data in "$@"; do options+=(--data "$data"); done
+    if [ "$start" ]; then options+=(--weights "$work/$start/final_model_ckpt.pth"); fi
+    train "$name" "$size" "$epochs" "$rate" ema=0.998 augmentation=strong truth=mattes -- "${options[@]}"
+}
+
+"$python" -m helpers.synthetic "$made" --count 1600 --size 256 --seed 5
+train teacher 160 3 5e-4 ema=0.99 -- --data "$masked" --weights "$u2netp"
+if [ ! -e "$soft/done" ]; then
+    # its exit code says that some photos were left out, which is as it should be
+    "$python" -m helpers.soft_labels "$photos" "$soft" --weights "$work/teacher/final_model_ckpt.pth" || [ $? -eq 1 ]
+    touch "$soft/done"
+fi
+
+grow p48 48 4 2e-3 "" "$masked,weight=8" "$made"
+grow p64a 64 1 1.5e-3 p48 "$masked,weight=8" "$made"
+all=("$masked,weight=6" "$soft/portraits,weight=4" "$soft/composites,weight=2" "$made,weight=.8")
+half=("$masked,weight=3" "$soft/portraits,weight=2" "$soft/composites" "$made,weight=.4")
+grow p64b 64 1 1.5e-3 p64a "${all[@]}"
+grow p96 96 1 1.5e-3 p64b "${half[@]}"
+
+"$python" -m helpers.export "$work/p96/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
