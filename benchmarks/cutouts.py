@@ -20,7 +20,7 @@ from helpers.networks import build, weights_out
 from helpers.onnx_export import write_onnx
 from helpers.predictors import OnnxPredictor
 from helpers.synthetic import make_portrait
-from helpers.u2net import normalise, outputs_of
+from helpers.u2net import outputs_of
 
 SIZE = 320
 INT8_GOALS = {"u2net_lite": 2.0, "u2net": 2.8}

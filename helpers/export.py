@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from helpers.atomic import whole_file
 from helpers.checkpoints import EXPORTED, read_checkpoint, weights_of
 from helpers.layouts import find_pairs, splits_in
-from helpers.networks import network_in
+from helpers.networks import network_in, read_network
 from helpers.pairs import read_pair
 from helpers.photos import read_photo
 from helpers.synthetic import make_portrait
@@ -54,10 +54,10 @@ def write_int8(weights, out, calibrate=None, data=None):
     """Write the network in the file `weights` to `out` as int8 ONNX; returns lines that tell what that costs and gains.
 
     Its ranges are those of photos in `calibrate`, a data set or a folder of photos; it is measured on the test split of
-    the data set `data`. Either is made portraits if None. Errors as in `helpers.onnx_export.read_network`, and
+    the data set `data`. Either is made portraits if None. Errors as in `helpers.networks.read_network`, and
     FileNotFoundError if there are no photos or no test split.
     """
-    from helpers.onnx_export import read_network, save, to_onnx  # onnx is for those who export to it
+    from helpers.onnx_export import save, to_onnx  # onnx is for those who export to it
     from helpers.quantise import cost_of, quantise
 
     model, notes = read_network(weights)

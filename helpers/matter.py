@@ -131,18 +131,12 @@ def load_matter(weights=None, device=None, size=None):
 
         predict = OnnxPredictor(path, device)
         return Matter(predict, predict.size_for(size))
-    from helpers.checkpoints import read_checkpoint, weights_of
     from helpers.devices import best_runtime
-    from helpers.networks import network_in
+    from helpers.networks import read_network
     from helpers.predictors import TorchPredictor
 
-    state = read_checkpoint(path)
-    held = weights_of(state, path)
-    try:
-        model = network_in(state, held)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    trained = state["config"]["image_size"] if "config" in state else 320  # what U²-Net and the report trained at
+    model, notes = read_network(path)
+    trained = notes.get("config", {}).get("image_size", 320)  # what U²-Net and the report trained at
     return Matter(TorchPredictor(model, best_runtime(device)), size or trained)
 
 

@@ -1,5 +1,6 @@
 """The networks by name: built, told by their weights, and their weights in and out of files."""
 
+from helpers.checkpoints import EXPORTED, read_checkpoint, weights_of
 from helpers.resnet_unet import ResNetUNet, load_imagenet
 from helpers.u2net import TABLES, Stage, U2Net, load_exactly, load_official, to_official
 
@@ -64,3 +65,17 @@ def network_in(state, weights):
     model = U2Net([Stage(*row) for row in table]) if table else build(network_of(weights))
     weights_in(model, weights)
     return model
+
+
+def read_network(path):
+    """The network in a checkpoint or weight file, and what `EXPORTED` names of the file's notes, as a dict.
+
+    Raises FileNotFoundError for a missing file, and ValueError that names one which holds no known network.
+    """
+    state = read_checkpoint(path)
+    held = weights_of(state, path)
+    try:
+        model = network_in(state, held)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return model, {key: state[key] for key in EXPORTED if key in state}

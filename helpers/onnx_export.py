@@ -14,8 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 
 from helpers.atomic import whole_file
-from helpers.checkpoints import EXPORTED, read_checkpoint, weights_of
-from helpers.networks import network_in
+from helpers.networks import read_network
 from helpers.predictors import fused
 from helpers.u2net import pool, resize_like
 
@@ -31,23 +30,9 @@ def write_onnx(weights, out):
     The file's one input is `input`: (batch, 3, height, width) float32 as `helpers.u2net.normalise` gives it, of any
     size from 32 up. Its outputs are (batch, 1, height, width) in [0, 1]: `fused` first, then `side1`, `side2`, …; of a
     ResNet U-Net, which has no fusion, its map of the full resolution stands as `fused`. Network, table and config are
-    in the file's metadata as JSON. Errors as in `read_network`.
+    in the file's metadata as JSON. Errors as in `helpers.networks.read_network`.
     """
     save(to_onnx(*read_network(weights)), out)
-
-
-def read_network(weights):
-    """The network in a checkpoint or weight file, and what `EXPORTED` names of the file's notes, as a dict.
-
-    Raises FileNotFoundError for a missing file, and ValueError that names one which holds no known network.
-    """
-    state = read_checkpoint(weights)
-    held = weights_of(state, weights)
-    try:
-        model = network_in(state, held)
-    except ValueError as error:
-        raise ValueError(f"{weights}: {error}") from error
-    return model, {key: state[key] for key in EXPORTED if key in state}
 
 
 def save(model, out):

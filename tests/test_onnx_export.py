@@ -12,8 +12,8 @@ from onnxruntime import InferenceSession
 from torch import nn
 
 from helpers import resnet_unet
-from helpers.networks import build
-from helpers.onnx_export import read_network, save, to_onnx, write_onnx
+from helpers.networks import build, read_network
+from helpers.onnx_export import save, to_onnx, write_onnx
 from helpers.photos import read_photo, sample_portraits
 from helpers.u2net import LITE, U2Net, normalise, to_official
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.onnx_export import read_network, write_onnx
+from helpers.networks import read_network
+from helpers.onnx_export import write_onnx
 from helpers.photos import sample_portraits
 from helpers.u2net import IMAGENET_MEAN, IMAGENET_STD, U2Net, to_official
 
