@@ -137,8 +137,8 @@ PRESETS = {
     ),
     "paper": Config(name="paper"),
     "experiment": Config(
-        name="experiment", network="u2net_lite", image_size=96, batch_size=8, epochs=1, log_every=20,
-        workers=0, synthetic_count=800, synthetic_size=256,
+        name="experiment", network="u2net_lite", image_size=64, batch_size=8, epochs=1, log_every=20,
+        workers=0, synthetic_count=400, synthetic_size=256,
     ),
     "hires": Config(name="hires", image_size=720, batch_size=4, synthetic_size=1024),
     "rmbg": Config(
