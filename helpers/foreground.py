@@ -101,6 +101,14 @@ def _fuse(photo, alpha, fore, back):
     return fore, back
 
 
+def checkerboard(size):
+    """The light squares that stand for transparency in picture editors: an RGB `PIL.Image` of `size` (width, height)."""
+    side = max(max(size) // 64, 4)
+    across, down = (np.arange(pixels) // side for pixels in size)
+    grey = np.where((across[None] + down[:, None]) % 2, 255, 204).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
 def over(cutout, background):
     """Composite an RGBA cutout over a colour (`"white"`, `"#rrggbb"`) or a picture, which is resized to fit.
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from helpers.foreground import over
+from helpers.foreground import checkerboard, over
 from helpers.photos import to_rgb
 
 KINDS = ("cutout", "mask", "trimap", "side-by-side")
@@ -89,7 +89,7 @@ def _without_hidden_colours(cutout):
 
 def _shown(photo, cutout, look):
     """The cutout on its background and, if it is to be, beside its photo."""
-    board = _checkerboard(photo.size) if look.kind == "side-by-side" else None
+    board = checkerboard(photo.size) if look.kind == "side-by-side" else None
     background = look.background or board
     if background == "blur":
         background = blurred_background(photo, cutout)
@@ -102,11 +102,3 @@ def _shown(photo, cutout, look):
     both.paste(over(photo, board) if photo.mode == "RGBA" else photo)
     both.paste(shown, (photo.width, 0))
     return both
-
-
-def _checkerboard(size):
-    """A `PIL.Image` (RGB) of `size` with light squares as picture editors show them under transparent places."""
-    side = max(max(size) // 64, 4)
-    across, down = (np.arange(pixels) // side for pixels in size)
-    grey = np.where((across[None] + down[:, None]) % 2, 255, 204).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")

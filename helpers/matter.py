@@ -1,6 +1,7 @@
 """A loaded network that cuts people out of photos: from a photo to its alpha and its cutout, at its own size."""
 
 from collections import defaultdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -133,11 +134,21 @@ def load_matter(weights=None, device=None, size=None):
         return Matter(predict, predict.size_for(size))
     from helpers.devices import best_runtime
     from helpers.networks import read_network
-    from helpers.predictors import TorchPredictor
 
     model, notes = read_network(path)
     trained = notes.get("config", {}).get("image_size", 320)  # what U²-Net and the report trained at
-    return Matter(TorchPredictor(model, best_runtime(device)), size or trained)
+    return Matter(_fastest(model, notes, best_runtime(device)), size or trained)
+
+
+def _fastest(model, notes, runtime):
+    """The fastest predictor: ONNX Runtime on a CPU that is slow in bfloat16, if it is installed; torch anywhere else."""
+    from helpers.predictors import OnnxPredictor, TorchPredictor, name_of
+
+    if runtime.device.type != "cpu" or runtime.amp_dtype or not all(map(find_spec, ("onnx", "onnxruntime"))):
+        return TorchPredictor(model, runtime)
+    from helpers.onnx_export import to_onnx
+
+    return OnnxPredictor(to_onnx(model, {"network": name_of(model)} | notes).SerializeToString(), "cpu")
 
 
 def _best_lying():

@@ -157,19 +157,6 @@ def loss_curves(history, every):
     return figure
 
 
-def checkerboard(height, width, square=None):
-    """The grey pattern (H, W, 3) uint8 that stands for transparency; 16 squares across unless told their side."""
-    square = square or max(width // 16, 1)
-    rows, columns = np.indices((height, width)) // square
-    return np.where((rows + columns) % 2, np.uint8(205), np.uint8(255))[..., None].repeat(3, axis=2)
-
-
-def on_checkerboard(cutout):
-    """An RGBA `PIL.Image` composited over the checkerboard, RGB."""
-    background = Image.fromarray(checkerboard(cutout.height, cutout.width)).convert("RGBA")
-    return Image.alpha_composite(background, cutout).convert("RGB")
-
-
 def thumbnail(picture, side=320):
     """An array of the picture, at most `side` pixels long, to keep figures small."""
     array = np.asarray(picture)

@@ -13,9 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-# ImageNet's, as in helpers.u2net.normalise
-MEAN = 255 * np.array((0.485, 0.456, 0.406), np.float32).reshape(3, 1, 1)
-DEVIATION = 255 * np.array((0.229, 0.224, 0.225), np.float32).reshape(3, 1, 1)
+from helpers.imagenet import DEVIATION, MEAN
 
 
 class TorchPredictor:
@@ -26,7 +24,7 @@ class TorchPredictor:
         # in the precision that autocast computes in: it would convert the weights anew for every picture
         self.model = fused(model).to(runtime.device, runtime.amp_dtype, memory_format=runtime.memory_format)
         precision = str(runtime.amp_dtype or "float32").removeprefix("torch.")
-        self.name = f"{_name_of(model)}, torch, {runtime.device} {precision}"
+        self.name = f"{name_of(model)}, torch, {runtime.device} {precision}"
 
     def __call__(self, images):
         import torch
@@ -57,7 +55,8 @@ def fused(model):
     return model
 
 
-def _name_of(model):
+def name_of(model):
+    """The name of a network in `helpers.networks`, or its class's where the table of stages is its own."""
     from helpers.u2net import TABLES
 
     names = (name for name, table in TABLES.items() if table == getattr(model, "table", None))
@@ -67,21 +66,23 @@ def _name_of(model):
 class OnnxPredictor:
     """An .onnx file: one of ours, or another that takes one normalised picture and answers with a map in [0, 1] first.
 
+    `source` is its path, or its contents as `bytes`.
     A file for one size of picture is fed with pictures of that size; a file for one picture at a time, one by one.
     `device` is None, `"cpu"` or `"cuda"`. Raises FileNotFoundError for a missing file, ValueError naming one that is
     damaged or has other inputs, where onnxruntime is not installed, and for a device it does not compute on.
     """
 
-    def __init__(self, path, device=None):
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
-        self.session = _session(self.path, device)
+    def __init__(self, source, device=None):
+        if not isinstance(source, bytes) and not Path(source).is_file():
+            raise FileNotFoundError(f"{source}: no such file")
+        self.path = Path("the exported network" if isinstance(source, bytes) else source)  # as errors name it
+        self.session = _session(source, self.path, device)
         inputs, told = self.session.get_inputs(), self.session.get_modelmeta().custom_metadata_map
         shape = inputs[0].shape if len(inputs) == 1 else []
         if len(shape) != 4 or isinstance(shape[1], int) and shape[1] != 3 or inputs[0].type != "tensor(float)":
             found = "; ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
-            raise ValueError(f"{path}: expected one input of (batch, 3, height, width) floats, found {found}")
+            raise ValueError(f"{self.path}: expected one input of (batch, 3, height, width) floats, found {found}")
+        self.mean, self.deviation = (255 * np.array(each, np.float32).reshape(3, 1, 1) for each in (MEAN, DEVIATION))
         self.alone = shape[0] == 1
         self.fixed = tuple(shape[2:]) if all(isinstance(side, int) for side in shape[2:]) else None
         self.trained = json.loads(told.get("config", "{}")).get("image_size", self.fixed[0] if self.fixed else 320)
@@ -102,7 +103,7 @@ class OnnxPredictor:
         height, width = images.shape[2:]
         if self.fixed:
             images = np.stack([_resized(image.transpose(1, 2, 0), self.fixed).transpose(2, 0, 1) for image in images])
-        images = (images - MEAN) / DEVIATION
+        images = (images - self.mean) / self.deviation
         maps = np.concatenate([self._run(part) for part in (np.split(images, len(images)) if self.alone else [images])])
         if self.fixed:
             maps = np.stack([_resized(each, (height, width), cv2.INTER_LINEAR) for each in maps])
@@ -123,8 +124,8 @@ def _resized(image, size, interpolation=cv2.INTER_AREA):
     return cv2.resize(image, size[::-1], interpolation=interpolation)
 
 
-def _session(path, device):
-    """An onnxruntime session on as many cores as torch would take, which `OMP_NUM_THREADS` limits."""
+def _session(source, path, device):
+    """An onnxruntime session, of the file that errors call `path`, on as many cores as torch would take, which `OMP_NUM_THREADS` limits."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -139,6 +140,6 @@ def _session(path, device):
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0").split(",")[0])  # 0: all cores
     options.log_severity_level = 3  # errors; it warns of every constant it could fold
     try:
-        return onnxruntime.InferenceSession(path, options, providers=providers)
+        return onnxruntime.InferenceSession(source, options, providers=providers)
     except Exception as error:  # a type of its own for every way in which a file can be wrong
         raise ValueError(f"{path}: not a readable ONNX model ({str(error).splitlines()[0]})") from error

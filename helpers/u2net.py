@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from helpers.imagenet import DEVIATION, MEAN
 
 
 def normalise(images):
@@ -18,9 +17,8 @@ def normalise(images):
 
     Always divides by 255, never by the photo's own maximum: a dark photo stays dark, in training and inference alike.
     """
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
-    return (images.float() / 255 - mean) / std
+    mean, deviation = (torch.tensor(each, device=images.device).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
+    return (images.float() / 255 - mean) / deviation
 
 
 def outputs_of(model, images, runtime):

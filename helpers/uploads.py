@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, ImageOps
 
-from helpers.cutout import over
+from helpers.foreground import checkerboard, over
 from helpers.looks import Look, blurred_background, render
 from helpers.photos import look_inside, open_photo
 from helpers.png import encode_png
@@ -156,7 +155,7 @@ class Desk:
             shown = _preview(placed)
         else:
             file, shown = work.cutout, _preview(cutout)
-            shown = over(shown, _checkerboard(shown.size))
+            shown = over(shown, checkerboard(shown.size))
         shown.save(folder / "shown.jpg")
         return file, folder / "shown.jpg"
 
@@ -213,13 +212,6 @@ def _preview(picture):
     small = picture.copy()
     small.thumbnail((PREVIEW, PREVIEW))
     return small
-
-
-def _checkerboard(size):
-    """The squares that stand for transparency."""
-    across, down = (np.arange(pixels) // 16 for pixels in size)
-    grey = np.where((across[None] + down[:, None]) % 2, 255, 224).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
 
 
 def _hex(colour):

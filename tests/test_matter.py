@@ -1,10 +1,12 @@
 """From a photo to its alpha and its cutout: any size, shape and mode, many at a time, by any weight file."""
 
+import dataclasses
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -167,7 +169,8 @@ def test_eight_threads_get_what_one_would(tiny, float32):
     for photo, cutouts in zip(photos, found, strict=True):
         alone = np.asarray(matter.cutout(photo))
         assert alone[..., 3].any()
-        assert all(np.array_equal(cutout, alone) for cutout in cutouts)
+        # to a grey level: libraries that share the cores may split a sum in another way, which moves its last bit
+        assert max(cv2.norm(cutout, alone, cv2.NORM_INF) for cutout in cutouts) <= 1
 
 
 def test_twelve_megapixels_need_a_quarter_of_what_fifty_may():
@@ -231,8 +234,22 @@ def test_every_kind_of_weight_file_loads(wrap, tmp_path, exactly):
     torch.save(state, tmp_path / "weights.pth")
     matter = load_matter(tmp_path / "weights.pth", "cpu")
     assert matter.size == state.get("config", {"image_size": 320})["image_size"]
-    assert matter.name == "u2net_lite, torch, cpu float32"
+    assert matter.name.startswith("u2net_lite, ")
     assert same_maps(matter, model)
+
+
+@pytest.mark.parametrize("installed, precision, name", [
+    (True, None, "u2net_lite, onnxruntime, cpu"), (False, None, "u2net_lite, torch, cpu float32"),
+    (True, torch.bfloat16, "u2net_lite, torch, cpu bfloat16"),
+], ids=["float32", "without ONNX Runtime", "bfloat16"])  # fmt: skip
+def test_onnx_runtime_computes_where_torch_is_slower(installed, precision, name, tmp_path, monkeypatch, float32):
+    for module in ("onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    runtime = dataclasses.replace(float32, amp_dtype=precision)
+    monkeypatch.setattr("helpers.devices.best_runtime", lambda device: runtime)
+    monkeypatch.setattr("helpers.matter.find_spec", lambda module: installed or None)
+    torch.save(to_official(U2Net.lite()), tmp_path / "weights.pth")
+    assert load_matter(tmp_path / "weights.pth", "cpu").name == name
 
 
 def test_a_network_of_ones_own_comes_back_from_its_checkpoint(tmp_path, exactly):

@@ -5,7 +5,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-from PIL import Image  # noqa: E402
 
 from helpers import plots  # noqa: E402
 from helpers.pairs import Pair  # noqa: E402
@@ -78,12 +77,6 @@ def test_the_finest_window_is_where_the_hair_is():
     assert y <= 20 and y + 14 >= 30
     assert x <= 40 and x + 14 >= 49
     assert plots.finest_window(alpha, 50)[0] == 0
-
-
-def test_a_transparent_cutout_shows_the_checkerboard():
-    board = np.asarray(plots.on_checkerboard(Image.new("RGBA", (32, 32), (9, 9, 9, 0))))
-    assert np.array_equal(board, plots.checkerboard(32, 32))
-    assert set(np.unique(board)) == {205, 255}
 
 
 def test_thumbnails_only_shrink():
