@@ -2,9 +2,9 @@
 
     python -m helpers.soft_labels PHOTOS OUT --weights teacher.pth
 
-writes two data sets: `OUT/portraits` with the upper bodies and the teacher's alphas as their truth ("soft labels",
-Hinton et al., "Distilling the knowledge in a neural network", 2015), and `OUT/composites` with the same people cut out
-and what the photos show beside them, for people on other backgrounds.
+writes two data sets: `OUT/portraits` with the upper bodies, the whole photos of those who stand, and the teacher's
+alphas as their truth ("soft labels", Hinton et al., "Distilling the knowledge in a neural network", 2015); and
+`OUT/composites` with the upper bodies cut out and what the photos show beside them, for people on other backgrounds.
 """
 
 import argparse
@@ -25,6 +25,9 @@ DOUBT = 0.1
 
 LEAST_SHARE = 0.05
 """Share of the picture that a person has at least."""
+
+STANDING = 0.7
+"""Photos whose upper body is a smaller part of their longer side show a person from further away as well."""
 
 NARROWEST = 80
 """Pixels that a strip beside a person needs to become a background."""
@@ -88,16 +91,25 @@ def label(matter, paths, out):
         if not is_sure(alpha):
             tqdm.write(f"skipped: {path}: the teacher is not sure")
             continue
-        grey = (alpha * 255).round().astype(np.uint8)
         name = f"{number:05d}-{path.stem}"  # photos of different folders may share their stem
-        _save(out / "portraits" / "images" / "train" / f"{name}.jpg", portrait)
-        _save(out / "portraits" / "mattes" / "train" / f"{name}.png", grey)
-        cutout = np.dstack([foreground_colours(portrait, alpha), grey])
+        _save_pair(out / "portraits", name, portrait, alpha)
+        if side < STANDING * max(whole.shape) and is_sure(whole):
+            _save_pair(out / "portraits", f"{name}-whole", photo, whole)
+        cutout = np.dstack([foreground_colours(portrait, alpha), _grey(alpha)])
         _save(out / "composites" / "cutouts" / "train" / f"{name}.png", cutout)
         for place, strip in enumerate(beside(photo, whole)):
             _save(out / "composites" / "backgrounds" / f"{name}-{place}.jpg", strip)
         written += 1
     return written
+
+
+def _save_pair(folder, name, photo, alpha):
+    _save(folder / "images" / "train" / f"{name}.jpg", photo)
+    _save(folder / "mattes" / "train" / f"{name}.png", _grey(alpha))
+
+
+def _grey(alpha):
+    return (alpha * 255).round().astype(np.uint8)
 
 
 def _save(path, pixels):
@@ -111,10 +123,11 @@ def main(arguments=None):
     parser.add_argument("photos", type=Path, help="folder of photos with people")
     parser.add_argument("out", type=Path, help="where portraits/ and composites/ are written")
     parser.add_argument("--weights", help="the teacher's; default: the best in saved_models/")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of its input; default: what it was trained at")
     options = parser.parse_args(arguments)
     try:
         paths = picture_files(options.photos)
-        written = label(load_matter(options.weights), paths, options.out)
+        written = label(load_matter(options.weights, size=options.size), paths, options.out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -94,8 +94,9 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
     for skipped in ("b.png: the teacher is not sure", "c.png: nobody there", "e.jpg: not a readable picture"):
         assert skipped in told.out + told.err
     pairs = sorted(pair for found in find_splits(out / "portraits", "mattes").values() for pair in found.pairs)
-    assert [pair.image.name for pair in pairs] == ["00000-a.jpg", "00003-d.jpg"]
-    first = read_alpha(pairs[0])
+    assert [pair.image.name for pair in pairs] == ["00000-a-whole.jpg", "00000-a.jpg", "00003-d.jpg"]
+    whole, first = map(read_alpha, pairs[:2])
+    assert whole.shape == (240, 320) and whole[70:, 130:190].min() > 250 and whole[:50].max() < 5
     assert first.shape == (101, 101) and first[12:, 15:85].min() > 250 and first[:, :6].max() < 5
     cutouts = [pair for found in find_splits(out / "composites").values() for pair in found.pairs]
     assert len(cutouts) == 2 and all(pair.is_cutout for pair in cutouts)
@@ -108,7 +109,7 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
 def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):
     (tmp_path / "photos").mkdir()
     Image.fromarray(photo_of((60, 120, 180, 80))).save(tmp_path / "photos" / "a.png")
-    monkeypatch.setattr("helpers.soft_labels.load_matter", lambda weights: matter)
+    monkeypatch.setattr("helpers.soft_labels.load_matter", lambda weights, size: matter)
     assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 0
     assert "1 of 1 photos" in capsys.readouterr().out
     Image.fromarray(photo_of((0, 0, 0, 0))).save(tmp_path / "photos" / "b.png")
