@@ -8,12 +8,14 @@ import argparse
 import sys
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast, gather_object
 from tqdm import tqdm
 
+from helpers.alone import alone_in
 from helpers.assembly import assemble
 from helpers.atomic import remove_leftovers
 from helpers.checkpoints import FINAL, LATEST, keep_checkpoints, resume, write_checkpoint
@@ -113,7 +115,7 @@ def fit(run, val_loader, folder, save_every=SAVE_EVERY):
     """Train `run` to its end; checkpoints in `folder` after every epoch, and every `save_every` seconds in between.
 
     Interrupted by Ctrl-C, or by a picture that cannot be read, the run is saved as it stands, be it in the middle of an
-    epoch or of its validation.
+    epoch or of its validation. Raises ValueError if another process trains in `folder`.
     """
     main = run.accelerator.is_main_process
     Path(folder).mkdir(parents=True, exist_ok=True)  # fails now, not after the first epoch
@@ -121,8 +123,13 @@ def fit(run, val_loader, folder, save_every=SAVE_EVERY):
     if any(place != places[0] for place in places):
         raise ValueError(f"{folder}: not every process stands at the same step of the same run; "
                          "all machines must see the same folders --out and --data")  # fmt: skip
-    if main:
-        remove_leftovers(folder)
+    with alone_in(folder) if main else nullcontext():
+        if main:
+            remove_leftovers(folder)
+        _fit_alone(run, val_loader, Path(folder), save_every, main)
+
+
+def _fit_alone(run, val_loader, folder, save_every, main):
     board = TensorBoard(run, folder) if run.config.tensorboard and main else None
     saved = time.monotonic()
 
@@ -131,7 +138,7 @@ def fit(run, val_loader, folder, save_every=SAVE_EVERY):
         if board:
             board.after_batch(run)
         if main and time.monotonic() - saved >= save_every:
-            write_checkpoint(Path(folder) / LATEST, run.state_dict())
+            write_checkpoint(folder / LATEST, run.state_dict())
             saved = time.monotonic()
 
     while not run.finished:
@@ -141,7 +148,7 @@ def fit(run, val_loader, folder, save_every=SAVE_EVERY):
             validate(run, val_loader)
         except (KeyboardInterrupt, ValueError, OSError):
             if main:
-                write_checkpoint(Path(folder) / LATEST, run.state_dict())
+                write_checkpoint(folder / LATEST, run.state_dict())
             raise
         with uninterrupted():
             if main:

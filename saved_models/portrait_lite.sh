@@ -16,7 +16,7 @@ masked=$(realpath "$1") photos=$(realpath "$2") u2netp=$(realpath "$3") work=$(r
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export NO_ALBUMENTATIONS_UPDATE=1
 python=$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)
-made=$work/made soft=$work/soft
+made=$work/made soft=$work/soft figures=$work/figures
 
 # train NAME SIZE EPOCHS RATE [FIELD=VALUE …] [-- OPTION …]: one stage, into WORK/NAME
 train() {
@@ -36,13 +36,19 @@ grow() {
     train "$name" "$size" "$epochs" "$rate" ema=0.998 augmentation=strong truth=mattes -- "${options[@]}"
 }
 
+# label OUT TEACHER [OPTION …]: the photos without masks, once
+label() {
+    if [ ! -e "$1/done" ]; then
+        # its exit code says that some photos were left out, which is as it should be
+        "$python" -m helpers.soft_labels "$photos" "$1" --weights "${@:2}" || [ $? -eq 1 ]
+        touch "$1/done"
+    fi
+}
+
 "$python" -m helpers.synthetic "$made" --count 1600 --size 256 --seed 5
 train teacher 160 3 5e-4 ema=0.99 -- --data "$masked" --weights "$u2netp"
-if [ ! -e "$soft/done" ]; then
-    # its exit code says that some photos were left out, which is as it should be
-    "$python" -m helpers.soft_labels "$photos" "$soft" --weights "$work/teacher/final_model_ckpt.pth" || [ $? -eq 1 ]
-    touch "$soft/done"
-fi
+label "$soft" "$work/teacher/final_model_ckpt.pth"
+label "$figures" "$u2netp" --size 224
 
 grow p48 48 4 2e-3 "" "$masked,weight=8" "$made"
 grow p64a 64 1 1.5e-3 p48 "$masked,weight=8" "$made"
@@ -50,5 +56,6 @@ all=("$masked,weight=6" "$soft/portraits,weight=4" "$soft/composites,weight=2" "
 half=("$masked,weight=3" "$soft/portraits,weight=2" "$soft/composites" "$made,weight=.4")
 grow p64b 64 1 1.5e-3 p64a "${all[@]}"
 grow p96 96 1 1.5e-3 p64b "${half[@]}"
+grow p160 160 1 1e-3 p96 "$masked,weight=4" "$figures/portraits" "$figures/composites,weight=.5" "$made,weight=.6"
 
-"$python" -m helpers.export "$work/p96/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
+"$python" -m helpers.export "$work/p160/final_model_ckpt.pth" "$work/portrait_lite.safetensors"

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,15 +73,23 @@ def test_the_progress_bar_is_plain_text_with_loss_and_rate(make_run, capsys):
     assert "lr=" in shown
 
 
-def test_the_progress_bar_tells_the_share_of_the_time_spent_waiting_for_data(make_run, capsys):
+def test_the_progress_bar_tells_the_share_of_the_time_spent_waiting_for_data(make_run, capsys, monkeypatch):
     run, _ = make_run()
-    collate = run.loader.collate_fn
-    run.loader.collate_fn = lambda samples: (time.sleep(0.2), collate(samples))[1]
+    collate, loss, seconds = run.loader.collate_fn, run.loss, [0.0]
+
+    def after(took, compute):
+        def timed(*arguments):
+            seconds[0] += took
+            return compute(*arguments)
+
+        return timed
+
+    run.loader.collate_fn, run.loss = after(3, collate), after(1, loss)
+    monkeypatch.setattr("helpers.training.time", SimpleNamespace(perf_counter=lambda: seconds[0]))
     train_epoch(run)
-    shown = re.findall(r"data=(\d+)%", capsys.readouterr().err)
-    assert shown and 50 < int(shown[-1]) <= 100
+    assert re.findall(r"data=(\d+)%", capsys.readouterr().err)[-1] == "75"
     [[_, waited]] = run.timing
-    assert 0.5 < waited < 1
+    assert waited == 0.75
 
 
 def test_speed_and_waiting_are_noted_epoch_by_epoch(make_run, tmp_path):
