@@ -1,6 +1,7 @@
 """From a photo to its cutout: the network alone against the original way and ONNX Runtime, and the whole command
 against `rembg`, with the same photos and weights."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,9 +9,9 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 
 from benchmarks.timing import Row, alternate, seconds
 from helpers.devices import Runtime
@@ -18,13 +19,14 @@ from helpers.export import write_int8
 from helpers.matter import load_matter
 from helpers.networks import build, weights_out
 from helpers.onnx_export import write_onnx
+from helpers.photos import read_photo, sample_portraits
 from helpers.predictors import OnnxPredictor
-from helpers.synthetic import make_portrait
+from helpers.pretrained import find_shipped
 from helpers.u2net import outputs_of
 
 SIZE = 320
 INT8_GOALS = {"u2net_lite": 2.0, "u2net": 2.8}
-PHOTOS, WIDTH, HEIGHT = 20, 4000, 3000
+PHOTOS, WIDTH, HEIGHT = 20, 3000, 4000
 
 
 def rows(repeats=9):
@@ -64,18 +66,21 @@ def command(repeats=2):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         _write_photos(folder / "photos")
-        torch.manual_seed(0)
-        torch.save(weights_out(build("u2net_lite")), folder / "lite.pth")
-        write_onnx(folder / "lite.pth", folder / "lite.onnx")
-        theirs = ["-m", "rembg.cli", "p", "-m", "u2net_custom", "-x", f'{{"model_path": "{folder / "lite.onnx"}"}}',
-                  str(folder / "photos")]  # fmt: skip
-        ours = ["-m", "helpers.cutout", "--weights", str(folder / "lite.onnx"), str(folder / "photos"), "-o"]
-        turns = [(_measured(*theirs, str(folder / f"theirs{i}")), _measured(*ours, str(folder / f"ours{i}")))
-                 for i in range(repeats)]  # fmt: skip
-        first = ["-m", "helpers.cutout", "--weights", str(folder / "lite.pth"), str(folder / "photos" / "00.jpg")]
+        weights = find_shipped("u2net_lite")
+        write_onnx(weights, folder / "lite.onnx")
+        os.environ["U2NET_HOME"] = str(folder)  # rembg takes models from there only
+        model = json.dumps({"model_path": str(folder / "lite.onnx")})
+        theirs = [str(Path(sys.executable).with_name("rembg")), "p", "-m", "u2net_custom", "-x", model, folder / "photos"]
+        ours = [sys.executable, "-m", "helpers.cutout", "--weights", folder / "lite.onnx", folder / "photos", "-o"]
+        turns = []
+        for turn in range(repeats):
+            turns.append((_measured(*theirs, folder / f"theirs{turn}"), _measured(*ours, folder / f"ours{turn}")))
+            for name in ("theirs", "ours"):
+                assert len(list((folder / f"{name}{turn}").glob("*.png"))) == PHOTOS
+        first = [sys.executable, "-m", "helpers.cutout", "--weights", weights, sample_portraits()[0], "-o", folder / "first"]
         starts = {
-            "the command's --help": [_measured("-m", "helpers.cutout", "--help")[0] for _ in range(5)],
-            f"a first cutout, {WIDTH} × {HEIGHT}, from a .pth": [_measured(*first)[0] for _ in range(3)],
+            "the command's --help": [_measured(sys.executable, "-m", "helpers.cutout", "--help")[0] for _ in range(5)],
+            "a first cutout, 512 × 600, by the shipped weights": [_measured(*first)[0] for _ in range(5)],
         }
     lines = [f"| {PHOTOS} photos of {WIDTH} × {HEIGHT} → RGBA PNG | `rembg p` | ours | ratio | at least |", "|---|---|---|---|---|"]
     for place, (what, unit, least) in enumerate((("time", "s", "2"), ("memory at most", "MB", "1"))):
@@ -86,25 +91,26 @@ def command(repeats=2):
 
 
 def _measured(*arguments):
-    """(seconds, megabytes at most) of a Python process, as the system counted them."""
+    """(seconds, megabytes at most) of a process, as the system counted them."""
     begin = {}
 
     def run():
-        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         errors = process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
         if status:
-            raise RuntimeError(f"{' '.join(arguments)}: {errors.decode()[-500:]}")
+            raise RuntimeError(f"{' '.join(map(str, arguments))}: {errors.decode()[-500:]}")
         begin["memory"] = used.ru_maxrss / 1024
 
     return seconds(run), begin["memory"]
 
 
 def _write_photos(folder):
-    """Made portraits, enlarged and with the noise of a camera: photos compress worse without it than with."""
+    """Real portraits, enlarged and with the noise of a camera: photos compress worse with it than without."""
     folder.mkdir()
     noise = np.random.default_rng(0).normal(0, 4, (HEIGHT, WIDTH, 1)).astype(np.float32)
+    portraits = [Image.fromarray(read_photo(path)) for path in sample_portraits()]
     for number in range(PHOTOS):
-        portrait = cv2.resize(make_portrait(number, 768).image, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-        pixels = (portrait + np.roll(noise, 97 * number, axis=0)).clip(0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / f"{number:02}.jpg"), pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        portrait = ImageOps.fit(portraits[number % len(portraits)], (WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        pixels = (np.asarray(portrait) + np.roll(noise, 97 * number, axis=0)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02}.jpg", quality=92)
