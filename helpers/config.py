@@ -132,8 +132,8 @@ PRESETS = {
         workers=0, synthetic_count=40, synthetic_size=128, download=False,
     ),
     "quick": Config(
-        name="quick", network="u2net_lite", image_size=96, batch_size=8, epochs=4, max_lr=2e-4, log_every=20,
-        workers=0, synthetic_count=800, synthetic_size=256,
+        name="quick", network="u2net_lite", image_size=160, batch_size=8, epochs=3, max_lr=2e-4, log_every=10,
+        workers=0, synthetic_count=400, synthetic_size=256,
     ),
     "paper": Config(name="paper"),
     "experiment": Config(
