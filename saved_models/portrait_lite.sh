@@ -36,19 +36,21 @@ grow() {
     train "$name" "$size" "$epochs" "$rate" ema=0.998 augmentation=strong truth=mattes -- "${options[@]}"
 }
 
-# label OUT TEACHER [OPTION …]: the photos without masks, once
+# label PHOTOS OUT TEACHER [OPTION …]: photos without masks, once
 label() {
-    if [ ! -e "$1/done" ]; then
+    if [ ! -e "$2/done" ]; then
         # its exit code says that some photos were left out, which is as it should be
-        "$python" -m helpers.soft_labels "$photos" "$1" --weights "${@:2}" || [ $? -eq 1 ]
-        touch "$1/done"
+        "$python" -m helpers.soft_labels "$1" "$2" --weights "${@:3}" || [ $? -eq 1 ]
+        touch "$2/done"
     fi
 }
 
 "$python" -m helpers.synthetic "$made" --count 1600 --size 256 --seed 5
 train teacher 160 3 5e-4 ema=0.99 -- --data "$masked" --weights "$u2netp"
-label "$soft" "$work/teacher/final_model_ckpt.pth"
-label "$figures" "$u2netp" --size 224
+label "$photos" "$soft" "$work/teacher/final_model_ckpt.pth"
+mkdir -p "$work/quarter"
+find "$photos" -name '*.jpg' | sort | awk 'NR % 4 == 0' | xargs -I{} ln -sf {} "$work/quarter/"
+label "$work/quarter" "$figures" "$u2netp" --size 224
 
 grow p48 48 4 2e-3 "" "$masked,weight=8" "$made"
 grow p64a 64 1 1.5e-3 p48 "$masked,weight=8" "$made"
@@ -56,6 +58,7 @@ all=("$masked,weight=6" "$soft/portraits,weight=4" "$soft/composites,weight=2" "
 half=("$masked,weight=3" "$soft/portraits,weight=2" "$soft/composites" "$made,weight=.4")
 grow p64b 64 1 1.5e-3 p64a "${all[@]}"
 grow p96 96 1 1.5e-3 p64b "${half[@]}"
-grow p160 160 1 1e-3 p96 "$masked,weight=4" "$figures/portraits" "$figures/composites,weight=.5" "$made,weight=.6"
+# whole figures as well, so that the heads of people further away are found
+grow p160 160 1 1e-3 p96 "$masked,weight=2.5" "$figures/portraits" "$figures/composites,weight=.4" "$made,weight=.35"
 
 "$python" -m helpers.export "$work/p160/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
