@@ -5,10 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.imagenet import DEVIATION, MEAN
 from helpers.networks import read_network
 from helpers.onnx_export import write_onnx
 from helpers.photos import sample_portraits
-from helpers.u2net import IMAGENET_MEAN, IMAGENET_STD, U2Net, to_official
+from helpers.u2net import U2Net, to_official
 
 rembg = pytest.importorskip("rembg", reason="rembg is not installed")
 
@@ -41,7 +42,7 @@ def rembgs_way(weights, photo):
     """The network in torch between rembg's own steps: the picture over its maximum, the map over its range."""
     model, _ = read_network(weights)
     small = np.array(photo.resize((320, 320), Image.Resampling.LANCZOS))
-    x = (small / small.max() - IMAGENET_MEAN) / IMAGENET_STD
+    x = (small / small.max() - MEAN) / DEVIATION
     with torch.inference_mode():
         alpha = model.eval()(torch.from_numpy(x).permute(2, 0, 1)[None].float())[0][0, 0].numpy()
     alpha = (alpha - alpha.min()) / (alpha.max() - alpha.min())

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from helpers.devices import Runtime
+from helpers.imagenet import DEVIATION, MEAN
 from helpers.loading import make_loader
 from helpers.losses import LOSSES, matting_loss
 from helpers.samples import Sample
 from helpers.steps import evaluate, train_step
-from helpers.u2net import IMAGENET_MEAN, IMAGENET_STD, normalise
+from helpers.u2net import normalise
 
 
 class Flat(nn.Module):
@@ -248,7 +249,7 @@ class Echo(nn.Module):
     """Answers with the red channel of the image, from 0 to 1."""
 
     def forward(self, x):
-        return [(x[:, :1] * IMAGENET_STD[0] + IMAGENET_MEAN[0]).clamp(0, 1)] * 7
+        return [(x[:, :1] * DEVIATION[0] + MEAN[0]).clamp(0, 1)] * 7
 
 
 @pytest.fixture(scope="module")
