@@ -125,7 +125,10 @@ def _resized(image, size, interpolation=cv2.INTER_AREA):
 
 
 def _session(source, path, device):
-    """An onnxruntime session, of the file that errors call `path`, on as many cores as torch would take, which `OMP_NUM_THREADS` limits."""
+    """An onnxruntime session, of what errors call `path`, on as many cores as torch would take.
+
+    `OMP_NUM_THREADS` limits them.
+    """
     try:
         import onnxruntime
     except ImportError as error:

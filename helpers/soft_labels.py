@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from helpers.atomic import whole_file
 from helpers.cutout import foreground_colours, load_matter
-from helpers.photos import open_picture, picture_files, to_rgb
+from helpers.photos import picture_files, read_photo
 
 DOUBT = 0.1
 """Photos whose alpha's mean distance to the nearer of 0 and 1 is a larger share of the person are left out."""
@@ -76,7 +76,7 @@ def label(matter, paths, out):
     out, written = Path(out), 0
     for number, path in enumerate(tqdm(paths, desc="soft labels", mininterval=1)):
         try:
-            photo = to_rgb(open_picture(path))
+            photo = read_photo(path)
         except ValueError as error:
             tqdm.write(f"skipped: {error}")
             continue

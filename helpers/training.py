@@ -126,10 +126,12 @@ def fit(run, val_loader, folder, save_every=SAVE_EVERY):
     with alone_in(folder) if main else nullcontext():
         if main:
             remove_leftovers(folder)
-        _fit_alone(run, val_loader, Path(folder), save_every, main)
+        _fit_alone(run, val_loader, Path(folder), save_every)
 
 
-def _fit_alone(run, val_loader, folder, save_every, main):
+def _fit_alone(run, val_loader, folder, save_every):
+    """`fit` in a folder that no other process trains in."""
+    main = run.accelerator.is_main_process
     board = TensorBoard(run, folder) if run.config.tensorboard and main else None
     saved = time.monotonic()
 
