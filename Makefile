@@ -1,5 +1,6 @@
 # make run       the notebook, executed on the data set it makes itself
 # make test      all tests, the notebook among them
+# make trust     faults, load and bad input, the long way: prints the table of README's "What it survives"
 # make notebook  refresh the committed notebook (as make run, and cleaned)
 # make bench     speed against the plain way, as the README's table
 # make clean     remove what these two wrote (out/ and caches); data, weights and .venv stay
@@ -21,7 +22,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 # albumentations would look for a newer version of itself at every import
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: run test notebook bench clean .venv
+.PHONY: run test trust notebook bench clean .venv
 
 run: $(INSTALLED)
 	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET); its sections as they come:"
@@ -31,6 +32,9 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	    tests $(NOTEBOOK)
+
+trust: $(INSTALLED)
+	.venv/bin/python -m pytest --long tests/faults
 
 # What is committed: executed with the quick preset, outputs and counts kept, all else stripped.
 notebook: $(INSTALLED)
