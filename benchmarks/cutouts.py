@@ -76,7 +76,8 @@ def command(repeats=2):
         for turn in range(repeats):
             turns.append((_measured(*theirs, folder / f"theirs{turn}"), _measured(*ours, folder / f"ours{turn}")))
             for name in ("theirs", "ours"):
-                assert len(list((folder / f"{name}{turn}").glob("*.png"))) == PHOTOS
+                if len(list((folder / f"{name}{turn}").glob("*.png"))) != PHOTOS:
+                    raise RuntimeError(f"{name}: not all photos were cut out")
         first = [sys.executable, "-m", "helpers.cutout", "--weights", weights, sample_portraits()[0], "-o", folder / "first"]
         starts = {
             "the command's --help": [_measured(sys.executable, "-m", "helpers.cutout", "--help")[0] for _ in range(5)],
@@ -90,19 +91,27 @@ def command(repeats=2):
     return "\n".join(lines + [f"| {what} | {median(times):.2f} |" for what, times in starts.items()])
 
 
+MEASURE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+sys.stderr.buffer.write(done.stderr[-500:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
+"""Starts a command from a small process: the most memory a process took begins with what its parent had."""
+
+
 def _measured(*arguments):
-    """(seconds, megabytes at most) of a process, as the system counted them."""
-    begin = {}
+    """(seconds, megabytes at most) of a command, as the system counted them."""
+    command, told = [sys.executable, "-S", "-c", MEASURE, *arguments], {}
 
     def run():
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        errors = process.stderr.read()
-        _, status, used = os.wait4(process.pid, 0)
-        if status:
-            raise RuntimeError(f"{' '.join(map(str, arguments))}: {errors.decode()[-500:]}")
-        begin["memory"] = used.ru_maxrss / 1024
+        told["done"] = subprocess.run(command, capture_output=True, text=True)
 
-    return seconds(run), begin["memory"]
+    took, done = seconds(run), told["done"]
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stderr}")
+    return took, int(done.stdout) / 1024
 
 
 def _write_photos(folder):

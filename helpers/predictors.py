@@ -43,14 +43,17 @@ def fused(model):
     same but for rounding.
     """
     from torch import nn
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
+    from torch.nn.utils.fusion import fuse_conv_bn_weights
 
     model = copy.deepcopy(model).eval()
     for module in list(model.modules()):
         children = list(module.named_children())
-        for (first, convolution), (second, norm) in zip(children, children[1:]):
+        for (_, convolution), (second, norm) in zip(children, children[1:]):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, first, fuse_conv_bn_eval(convolution, norm))
+                convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                    convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight,
+                    norm.bias,
+                )  # fmt: skip
                 setattr(module, second, nn.Identity())
     return model
 
