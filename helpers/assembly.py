@@ -3,13 +3,12 @@
 import dataclasses
 import warnings
 from functools import partial
-from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
 
 from helpers.augment import validation_transform
-from helpers.checkpoints import LATEST, read_checkpoint, read_weights
+from helpers.checkpoints import read_latest, read_weights
 from helpers.config import AUTO
 from helpers.devices import best_runtime
 from helpers.framing import PIPELINES
@@ -83,8 +82,8 @@ def _encoder_weights(config):
 
 
 def _earlier_rate(folder):
-    path = folder and Path(folder) / LATEST
-    return read_checkpoint(path).get("config", {}).get("max_lr") if path and path.exists() else None
+    latest = read_latest(folder) if folder else None
+    return latest and latest.get("config", {}).get("max_lr")
 
 
 def _suggested_rate(model, loader, loss, runtime, micro_batch):

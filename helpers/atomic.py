@@ -9,16 +9,29 @@ from pathlib import Path
 def whole_file(path):
     """A temporary path to write to; it becomes `path` if the block ends well, and is removed if it raises.
 
-    So `path` is the old file or the new one, never a part of either. Its folder is made if there is none.
+    So `path` is the old file or the new one, never a part of either. Its folder is made if there is none. An OSError
+    in the block names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path):
+    """An OSError in the block that names no file, as that of a full disk, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def remove_leftovers(folder):

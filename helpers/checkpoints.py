@@ -6,7 +6,8 @@ import random
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+import zipfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +32,30 @@ def _durable_file(path):
 
 
 def write_checkpoint(path, state):
-    """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one."""
+    """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one.
+
+    Raises OSError naming the file, as for a full disk.
+    """
     with _durable_file(path) as file:
-        torch.save(state, file)
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch.save, ending what it could not write, hides why
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def read_checkpoint(path):
     """The dict in a checkpoint or weight file, on the CPU. Never runs code from the file.
 
     Of a .safetensors file: `model_state_dict` in single precision and, if `helpers.export` wrote it, `config`, `table`
-    and `network`. Raises FileNotFoundError for a missing file, ValueError naming one that is damaged or holds anything but tensors and
-    plain values.
+    and `network`. Raises FileNotFoundError for a missing file, ValueError naming one that holds anything but tensors and
+    plain values or is damaged, be it by a single bit (.safetensors and files of PyTorch before 1.6 have no checksums).
     """
     try:
         if Path(path).suffix == ".safetensors":
             return _read_safetensors(path)
+        _check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
@@ -57,6 +67,17 @@ def read_checkpoint(path):
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, expected a dict of tensors")
     return state
+
+
+def _check_sums(path):
+    """Raise BadZipFile if a file of `torch.save` is not as it was written: `torch.load` does not look at checksums."""
+    with open(path, "rb") as file:
+        if file.read(2) == b"PK":
+            with zipfile.ZipFile(file) as parts:
+                if part := parts.testzip():
+                    raise zipfile.BadZipFile(f"the checksum of {part} is wrong")
+                if any(part.external_attr for part in parts.infolist()):  # it leaves out what is called a folder
+                    raise zipfile.BadZipFile("the table of its parts is wrong")
 
 
 def _read_safetensors(path):
@@ -109,21 +130,57 @@ def keep_checkpoints(run, folder):
 def resume(run, folder):
     """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
 
-    The latest is the file of that name, never the last in alphabetical order. Raises ValueError naming what differs if
-    the checkpoint belongs to a run with another recipe.
+    Raises ValueError, and leaves the run as it is, if the checkpoint is damaged, as in `read_latest`; or naming what
+    differs if it belongs to a run with another recipe, or was written by another version of this project.
     """
-    path = Path(folder) / LATEST
-    if not path.exists():
+    path, state = Path(folder) / LATEST, read_latest(folder)
+    if state is None:
         return False
-    state = read_checkpoint(path)
     differing = run.differences(state)
     if differing:
         raise ValueError(
             f"{path}: from a run with another {', '.join(differing)}; give the new run a folder of its own, "
             "or set the old files aside with helpers.checkpoints.set_aside"
         )
+    ours, theirs = _fields(run.state_dict()), _fields(state)
+    if ours != theirs:
+        strange = [f"lacks {name}" for name in ours - theirs] + [f"holds the unknown {name}" for name in theirs - ours]
+        raise ValueError(
+            f"{path}: written by another version of this project, it {', '.join(sorted(strange))}; "
+            "go on with that version, or give the new run a folder of its own"
+        )
     run.load_state_dict(state)
     return True
+
+
+def read_latest(folder):
+    """The latest checkpoint in `folder`, as `read_checkpoint` gives it; None if there is none.
+
+    The latest is the file of that name, never the last in alphabetical order. Raises ValueError for a damaged one that
+    names the whole one beside it to go on from.
+    """
+    path = Path(folder) / LATEST
+    if not path.exists():
+        return None
+    try:
+        return read_checkpoint(path)
+    except ValueError as error:
+        whole = []
+        for other in Path(folder).glob("*.pth"):
+            with suppress(ValueError):
+                state = read_checkpoint(other)
+                if "recipe" in state:  # no weights that somebody put there
+                    whole.append((state["epoch"], state["batch"], other.name))
+        if not whole:
+            raise
+        epoch, _, name = max(whole)
+        way_out = f"{name} beside it is whole: copy it over {LATEST} to go on after epoch {epoch}"
+        raise ValueError(f"{error}; {way_out}") from error
+
+
+def _fields(state):
+    """Names of all that a checkpoint holds."""
+    return {*state, *(f"history of {name}" for name in state.get("history", ()))}
 
 
 def set_aside(folder):

@@ -2,11 +2,12 @@
 
 import csv
 import io
+import threading
 from pathlib import Path
 
 import torch
 
-from helpers.atomic import whole_file
+from helpers.atomic import naming, whole_file
 from helpers.samples import Sample
 from helpers.u2net import outputs_of
 
@@ -40,7 +41,8 @@ def write_history(run, folder):
 class TensorBoard:
     """Curves and a grid of validation pictures in `folder`/tensorboard; what a resumed run repeats is replaced.
 
-    Raises ValueError saying what to install where the tensorboard package is missing.
+    Raises ValueError saying what to install where the tensorboard package is missing; its methods raise OSError naming
+    the folder, as for a full disk. Its thread prints the same error as a traceback: see `told_elsewhere`.
     """
 
     def __init__(self, run, folder):
@@ -48,33 +50,43 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ValueError("tensorboard=true needs a package: pip install tensorboard") from error
-        self.writer = SummaryWriter(Path(folder) / "tensorboard", purge_step=run.step + 1)
-        self.written = run.step
+        self.folder, self.written = Path(folder) / "tensorboard", run.step
+        with naming(self.folder):
+            self.writer = SummaryWriter(self.folder, purge_step=run.step + 1)
 
     def after_batch(self, run):
         """Training loss and learning rate, every `config.log_every` steps."""
         if run.step - self.written >= run.config.log_every:
             run.fetch_losses()
             losses = run.history["train"][self.written :]
-            self.writer.add_scalar("loss/train", sum(losses) / len(losses), run.step)
-            self.writer.add_scalar("lr", run.optimizer.param_groups[0]["lr"], run.step)
-            self.writer.flush()  # a run that is killed goes on from a step whose curves are on the disk
+            with naming(self.folder):
+                self.writer.add_scalar("loss/train", sum(losses) / len(losses), run.step)
+                self.writer.add_scalar("lr", run.optimizer.param_groups[0]["lr"], run.step)
+                self.writer.flush()  # a run that is killed goes on from a step whose curves are on the disk
             self.written = run.step
 
     @torch.inference_mode()
     def after_epoch(self, run, val_loader, count=4):
         """The epoch's row of the history, and photo, truth and prediction of the first validation portraits."""
         row = history_rows(run)[-1]
-        for name in ("val_loss", "mse", "mad", "iou", "images_per_s", "data_wait"):
-            self.writer.add_scalar(name.replace("val_loss", "loss/val"), row[name], row["step"])
         val_loader.batch_sampler.seek(0)
         batch = Sample(*(field[:count] for field in next(iter(val_loader))))
         outputs = outputs_of(run.kept.eval(), batch.image, run.runtime)
         truth, pred = (alpha.cpu().expand(-1, 3, -1, -1) for alpha in (batch.alpha / 255, outputs[0]))
         columns = torch.cat([batch.image / 255, truth, pred], dim=2)  # (B, 3, 3·S, S): one under the other
-        self.writer.add_image("photo, truth, prediction", torch.cat([*columns], dim=2), row["step"])
-        self.writer.flush()
+        with naming(self.folder):
+            for name in ("val_loss", "mse", "mad", "iou", "images_per_s", "data_wait"):
+                self.writer.add_scalar(name.replace("val_loss", "loss/val"), row[name], row["step"])
+            self.writer.add_image("photo, truth, prediction", torch.cat([*columns], dim=2), row["step"])
+            self.writer.flush()
 
     def close(self):
         """Finish the files."""
-        self.writer.close()
+        with naming(self.folder):
+            self.writer.close()
+
+
+def told_elsewhere(failure):
+    """A `threading.excepthook`: what stops TensorBoard's thread on a full disk is raised where the run flushes, too."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)

@@ -152,7 +152,7 @@ class Run:
     def differences(self, state):
         """Names of what differs between this run's recipe and that of a checkpoint; empty if it can be resumed."""
         theirs = state.get("recipe", {})
-        return [key for key in self.recipe if theirs.get(key) != self.recipe[key]]
+        return [key for key in self.recipe | theirs if theirs.get(key) != self.recipe.get(key)]
 
     def load_state_dict(self, state):
         """Become the run that `state` was taken from."""

@@ -2,10 +2,15 @@
 
     python -m helpers.training --preset paper --data DIR --out DIR [--weights FILE] [--set epochs=5 …]
     accelerate launch --multi_gpu --num_processes 8 -m helpers.training …
+
+On a CPU the same command ends with the same weights, bit by bit, whatever the number of loader workers and however
+often it was stopped and resumed, as long as machine, PyTorch and number of threads are the same. A GPU adds gradients
+up in an order of its own (atomic additions), so that two runs there agree up to rounding only.
 """
 
 import argparse
 import sys
+import threading
 import time
 import warnings
 from contextlib import nullcontext
@@ -21,7 +26,7 @@ from helpers.atomic import remove_leftovers
 from helpers.checkpoints import FINAL, LATEST, keep_checkpoints, resume, write_checkpoint
 from helpers.config import PRESETS, load_config, parse_setting
 from helpers.loading import uninterrupted
-from helpers.logs import TensorBoard, write_history
+from helpers.logs import TensorBoard, told_elsewhere, write_history
 from helpers.mixing import parse_source
 from helpers.samples import Sample
 from helpers.steps import evaluate, train_step
@@ -176,6 +181,8 @@ def main(arguments=None):
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         config = load_config(options.preset, **dict(parse_setting(text) for text in options.set))
+        if config.tensorboard:
+            threading.excepthook = told_elsewhere
         sources = [parse_source(text) for text in options.data]
         run, val_loader = assemble(config, sources, options.weights, folder=options.out)
         resumed = resume(run, options.out)

@@ -1,8 +1,10 @@
 """What several tests share: a tiny portrait folder, runs on it, and the files beside the repository."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers import assembly
 from helpers.assembly import assemble
 from helpers.config import load_config
 from helpers.devices import Runtime
@@ -86,6 +89,30 @@ def make_run(tiny, portrait_folder, float32):
             return assemble(load_config("smoke", **settings), [Source(data)], weights, runtime, folder)
 
     return make
+
+
+@pytest.fixture
+def headless(tiny, monkeypatch, float32):
+    """Headless runs in this process train the tiny network, without mixed precision."""
+    monkeypatch.setitem(TABLES, "u2net_lite", tiny)
+    monkeypatch.setattr(assembly, "best_runtime", lambda *_: float32)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # put back what they change
+
+
+def error_of(code, capsys):
+    """The one line of a run that failed as it should."""
+    printed = capsys.readouterr()
+    assert code == 1
+    lines = [line for line in printed.err.splitlines() if line.strip() and "%|" not in line]  # no progress bars
+    assert len(lines) == 1, printed.err
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture
+def copy(portrait_folder, tmp_path):
+    """The tiny portraits, to be broken."""
+    return Path(shutil.copytree(portrait_folder, tmp_path / "copy"))
 
 
 class Stop(Exception):

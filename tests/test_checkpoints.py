@@ -75,6 +75,22 @@ def test_a_file_is_replaced_only_once_it_is_on_the_disk(tmp_path, monkeypatch):
     assert read_checkpoint(path) == {"epoch": 2}
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX")
+@pytest.mark.parametrize("numbers", [10, 100_000], ids=["small", "large"])
+def test_what_cannot_be_written_to_its_end_is_named(numbers, tmp_path):
+    """torch.save alone would tell of an `enforce fail at inline_container.cc`."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (999, limits[1]))  # Python ignores the signal, and gets an error
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*latest\.pth'$"):
+            write_checkpoint(tmp_path / LATEST, {"weights": torch.zeros(numbers)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not any(tmp_path.iterdir())
+
+
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
@@ -86,6 +102,30 @@ def test_truncated_files_are_refused_by_name(share, zipped, tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(ValueError, match=r"cut\.pth: not a readable checkpoint .*delete it or replace it"):
+        read_checkpoint(path)
+
+
+def flip_bit(path, place, bit=0):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def test_another_bit_in_the_weights_is_refused_though_pytorch_does_not_see_it(tmp_path):
+    path = tmp_path / "flipped.pth"
+    write_checkpoint(path, STATE)
+    flip_bit(path, path.read_bytes().index(STATE["weights"].numpy().tobytes()) + 5)
+    assert not torch.equal(torch.load(path, weights_only=True)["weights"], STATE["weights"])
+    with pytest.raises(ValueError, match=r"flipped\.pth: not a readable checkpoint \(the checksum of \S+ is wrong\)"):
+        read_checkpoint(path)
+
+
+def test_weights_that_are_called_a_folder_are_refused_though_pytorch_makes_up_others(tmp_path):
+    path, attributes = tmp_path / "flipped.pth", 38  # where the zip format's table tells a part's, a folder's 16
+    write_checkpoint(path, STATE)
+    table = path.read_bytes().index(b"PK\1\2")
+    flip_bit(path, path.read_bytes().index(b"/data/0", table) - len("flipped") - 46 + attributes, bit=4)
+    with pytest.raises(ValueError, match=r"flipped\.pth: not a readable checkpoint \(the table of its parts is wrong\)"):
         read_checkpoint(path)
 
 
@@ -248,6 +288,42 @@ def test_a_damaged_latest_is_named_and_the_run_unchanged(make_run, tmp_path):
     whole = (tmp_path / LATEST).read_bytes()
     (tmp_path / LATEST).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=LATEST):
+        resume(run, tmp_path)
+    assert run.epoch == 0
+
+
+def test_a_damaged_latest_names_the_furthest_whole_one_beside_it(make_run, tmp_path):
+    run, _ = make_run()
+    for epoch, name in ((9, LATEST), (2, "epoch_002.pth"), (3, BEST), (4, "epoch_004.pth")):
+        write_checkpoint(tmp_path / name, run.state_dict() | {"epoch": epoch})
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "u2net.pth")
+    for damaged in (LATEST, "epoch_004.pth"):
+        (tmp_path / damaged).write_bytes(b"PK")
+    way_out = "best.pth beside it is whole: copy it over latest.pth to go on after epoch 3"
+    for read in (lambda: resume(run, tmp_path), lambda: make_run(max_lr="auto", folder=tmp_path)):
+        with pytest.raises(ValueError, match=f"latest.pth: not a readable checkpoint .*; {way_out}$"):
+            read()
+
+
+def test_a_damaged_latest_beside_weights_alone_names_none(make_run, tmp_path):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "u2net.pth")
+    (tmp_path / LATEST).write_bytes(b"PK")
+    with pytest.raises(ValueError, match="delete it or replace it by a whole copy$"):
+        resume(make_run()[0], tmp_path)
+
+
+@pytest.mark.parametrize("change, told", [
+    (lambda state: state.pop("timing"), "it lacks timing"),
+    (lambda state: state["history"].pop("metrics"), "it lacks history of metrics"),
+    (lambda state: state.update(swarm={}), "it holds the unknown swarm"),
+    (lambda state: (state.pop("rng"), state.update(swarm={})), "it holds the unknown swarm, lacks rng"),
+])  # fmt: skip
+def test_a_checkpoint_of_another_version_is_refused_by_what_is_strange(change, told, make_run, tmp_path):
+    run, _ = make_run()
+    state = run.state_dict() | {"epoch": 1}
+    change(state)
+    write_checkpoint(tmp_path / LATEST, state)
+    with pytest.raises(ValueError, match=rf"{LATEST}: written by another version of this project, {told}; go on with"):
         resume(run, tmp_path)
     assert run.epoch == 0
 

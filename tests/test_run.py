@@ -145,6 +145,13 @@ def test_every_setting_is_either_part_of_the_recipe_or_free(make_run):
     assert not set(UNBOUND) & run.recipe.keys()
 
 
+def test_a_setting_that_only_the_checkpoint_knows_is_another_recipe(make_run):
+    """As of a later version of the project."""
+    run, _ = make_run()
+    state = run.state_dict()
+    assert run.differences(state | {"recipe": run.recipe | {"dropout": 0.5}}) == ["dropout"]
+
+
 def test_what_the_weights_do_not_depend_on_may_change(make_run, tmp_path):
     run, _ = make_run()
     write_checkpoint(tmp_path / LATEST, run.state_dict() | {"epoch": 1})

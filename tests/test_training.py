@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import Stop, arguments, equal, read_until, same_run, stop_at
+from conftest import Stop, arguments, equal, error_of, read_until, same_run, stop_at
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
-from helpers import assembly, training
+from helpers import training
 from helpers.checkpoints import BEST, FINAL, LATEST, read_checkpoint, resume, write_checkpoint
 from helpers.devices import best_runtime
 from helpers.ema import EMA
@@ -23,7 +23,7 @@ from helpers.logs import HISTORY
 from helpers.losses import LOSSES, matting_loss
 from helpers.steps import evaluate
 from helpers.training import fit, main, train_epoch, validate
-from helpers.u2net import TABLES, to_official
+from helpers.u2net import to_official
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -688,13 +688,6 @@ def test_one_of_several_processes_does_not_split_its_share_alone(make_run):
 # --------------------------------------------------------------------------------------------------------- headless run
 
 
-@pytest.fixture
-def headless(tiny, monkeypatch, float32):
-    """Headless runs in this process train the tiny network, without mixed precision."""
-    monkeypatch.setitem(TABLES, "u2net_lite", tiny)
-    monkeypatch.setattr(assembly, "best_runtime", lambda *_: float32)
-
-
 def test_the_headless_run_trains_and_resumes(headless, portrait_folder, whole, tmp_path, capsys):
     assert main(arguments(portrait_folder, tmp_path)) == 0
     printed = capsys.readouterr().out
@@ -722,21 +715,6 @@ def test_the_headless_run_starts_from_weights(headless, make_run, portrait_folde
     monkeypatch.setattr(training, "fit", no_fit)
     assert main(arguments(portrait_folder, tmp_path / "out") + ["--weights", str(tmp_path / "w.pth")]) == 0
     assert equal(dict(to_official(started[0].model)), dict(to_official(model)))
-
-
-def error_of(code, capsys):
-    """The one line of a run that failed as it should."""
-    printed = capsys.readouterr()
-    assert code == 1
-    lines = [line for line in printed.err.splitlines() if line.strip() and "%|" not in line]  # no progress bars
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    return lines[0]
-
-
-@pytest.fixture
-def copy(portrait_folder, tmp_path):
-    return Path(shutil.copytree(portrait_folder, tmp_path / "copy"))
 
 
 def test_bad_settings_are_one_line_each(headless, portrait_folder, tmp_path, capsys):
