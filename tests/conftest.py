@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import assembly
+from helpers import assembly, training
 from helpers.assembly import assemble
+from helpers.checkpoints import FINAL, read_checkpoint
 from helpers.config import load_config
 from helpers.devices import Runtime
 from helpers.mixing import Source
@@ -91,12 +93,36 @@ def make_run(tiny, portrait_folder, float32):
     return make
 
 
+@contextmanager
+def tiny_headless_runs(tiny, runtime):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TABLES, "u2net_lite", tiny)
+        patch.setattr(assembly, "best_runtime", lambda *_: runtime)
+        patch.setattr(threading, "excepthook", threading.excepthook)  # put back what they change
+        yield
+
+
 @pytest.fixture
-def headless(tiny, monkeypatch, float32):
+def headless(tiny, float32):
     """Headless runs in this process train the tiny network, without mixed precision."""
-    monkeypatch.setitem(TABLES, "u2net_lite", tiny)
-    monkeypatch.setattr(assembly, "best_runtime", lambda *_: float32)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # put back what they change
+    with tiny_headless_runs(tiny, float32):
+        yield
+
+
+@pytest.fixture(scope="session")
+def ended(tiny, float32, portrait_folder, tmp_path_factory):
+    """The folder of a `headless` run with `arguments(…, "checkpoint_every=1")` that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("ended")
+    with tiny_headless_runs(tiny, float32):
+        assert training.main(arguments(portrait_folder, folder, "checkpoint_every=1")) == 0
+    return folder
+
+
+def assert_same_end(folder, ended):
+    """A folder holds the files of the run that ended undisturbed, and its weights, but for settings that may differ."""
+    assert sorted(path.name for path in folder.glob("*.*")) == sorted(path.name for path in ended.iterdir())
+    ours, theirs = ({**read_checkpoint(place / FINAL), "config": None} for place in (folder, ended))
+    assert same_run(ours, theirs)
 
 
 def error_of(code, capsys):

@@ -1,13 +1,18 @@
 """Kill -9 at any moment: started again with the same command, a run ends bit by bit as if nothing had happened."""
 
 import csv
+import os
 import random
+import signal
 import time
+from types import SimpleNamespace
 
 import pytest
-from conftest import arguments, equal, start
+from conftest import arguments, equal, error_of, start
 
+from helpers import assembly, training
 from helpers.checkpoints import FINAL, LATEST, read_checkpoint
+from helpers.devices import best_runtime
 from helpers.logs import HISTORY
 
 SAVING_AFTER_EVERY_BATCH = """
@@ -18,10 +23,12 @@ sys.exit(training.main(sys.argv[1:]))
 """
 
 
+SETTINGS = ("epochs=4", "checkpoint_every=2", "ema=0.9", "precision=float32")
+
+
 def train(data, out):
     """A headless run of 4 × 4 batches with averaged weights; every batch of the lite network is saved."""
-    settings = ("epochs=4", "checkpoint_every=2", "ema=0.9", "precision=float32")
-    return start("-c", SAVING_AFTER_EVERY_BATCH, *arguments(data, out, *settings))
+    return start("-c", SAVING_AFTER_EVERY_BATCH, *arguments(data, out, *SETTINGS))
 
 
 def half_written(folder):
@@ -32,7 +39,7 @@ def wait_for(process, event, seconds=120):
     """Wait until `event()` is true; fails if the process ends before, or takes too long."""
     end = time.monotonic() + seconds
     while not event():
-        assert process.poll() is None, process.stderr.read().decode()
+        assert process.poll() is None or event(), process.stderr.read().decode()
         assert time.monotonic() < end
         time.sleep(0.001)
 
@@ -67,13 +74,34 @@ def end_of_epoch(process, folder):
 MOMENTS = (starting, second_batch, while_saving, end_of_epoch, end_of_epoch)
 
 
+def is_training(process, folder):
+    """Whether a process has its folder to itself, and trains; or has ended already."""
+    return (folder / f".training.{process.pid}.lock").exists() or process.poll() is not None
+
+
+def at_random(numbers, seconds):
+    """Any moment of the first half of a run that takes so many seconds, or in one of eight cases of its start."""
+
+    def moment(process, folder):
+        if numbers.random() < 1 / 8:
+            time.sleep(numbers.uniform(0, 4))
+        else:
+            wait_for(process, lambda: is_training(process, folder))
+            time.sleep(numbers.uniform(0, seconds / 2))
+
+    return moment
+
+
 @pytest.fixture(scope="module")
 def undisturbed(portrait_folder, tmp_path_factory):
+    """The folder of the same run in this process, and the seconds it took."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    with train(portrait_folder, folder) as process:
-        _, errors = process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assembly, "best_runtime", lambda *_: best_runtime("cpu", "float32"))
+        patch.setattr(training.fit, "__defaults__", (0,))
+        begin = time.monotonic()
+        assert training.main(arguments(portrait_folder, folder, *SETTINGS)) == 0
+        return SimpleNamespace(folder=folder, seconds=time.monotonic() - begin)
 
 
 def table(folder):
@@ -83,34 +111,77 @@ def table(folder):
     return [{name: row[name] for name in row if name not in ("images_per_s", "data_wait")} for row in rows]
 
 
-def test_killed_at_any_moment_a_run_ends_the_same(undisturbed, portrait_folder, tmp_path):
-    delays, folder, positions = random.Random(0), tmp_path / "out", []
-    for moment in MOMENTS:
-        with train(portrait_folder, folder) as process:
-            moment(process, folder)
-            time.sleep(delays.uniform(0, 0.05))
-            process.kill()
-        assert process.returncode == -9
-        for path in folder.glob("*.pth"):
-            assert read_checkpoint(path)["config"]["epochs"] == 4  # readable, and whole
-        assert len(half_written(folder)) <= 1
-        state = read_checkpoint(folder / LATEST) if (folder / LATEST).exists() else {"epoch": 0, "batch": 0}
-        positions.append((state["epoch"], state["batch"]))
-    assert positions == sorted(positions)
-    assert positions[0] == (0, 0) < positions[-1]
-    assert not (folder / FINAL).exists()
+def position(folder):
+    """(epoch, batch) of the latest checkpoint."""
+    state = read_checkpoint(folder / LATEST) if (folder / LATEST).exists() else {"epoch": 0, "batch": 0}
+    return state["epoch"], state["batch"]
 
-    with train(portrait_folder, folder) as process:
-        printed, errors = process.communicate()
-    assert process.returncode == 0, errors.decode()
-    epoch, batch = positions[-1]
-    assert f"\nresumed at epoch {epoch}, batch {batch}\ntrained 4 epochs" in printed.decode()
-    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in undisturbed.iterdir())
-    for path in undisturbed.glob("*.pth"):
+
+def assert_same_end(folder, expected):
+    """All files of two finished runs are the same but for the time they took and unused random numbers."""
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in expected.iterdir())
+    for path in expected.glob("*.pth"):
         ours, theirs = read_checkpoint(folder / path.name), read_checkpoint(path)
         assert ours.keys() == theirs.keys()
         for part in theirs.keys() - {"rng", "timing"}:
             assert equal(ours[part], theirs[part]), (path.name, part)
-    assert table(folder) == table(undisturbed)
+    assert table(folder) == table(expected)
     final = read_checkpoint(folder / FINAL)
     assert (len(final["history"]["train"]), len(final["history"]["val"]), len(final["timing"])) == (16, 4, 4)
+
+
+def test_killed_at_any_moment_a_run_ends_the_same(undisturbed, portrait_folder, tmp_path, long, survived):
+    numbers, folder, positions, finished = random.Random(0), tmp_path / "1", [], 0
+    moments = [*MOMENTS, *[at_random(numbers, undisturbed.seconds)] * (45 if long else 2), None]  # None: no kill
+    killed, expected = 0, len(moments) - 1
+    while moments:
+        with train(portrait_folder, folder) as process:
+            if moments[0]:
+                moments[0](process, folder)
+                time.sleep(numbers.uniform(0, 0.05))
+                process.kill()
+            printed, errors = process.communicate()
+        if process.returncode == 0:  # it was not killed, or too late
+            epoch, batch = max(positions, default=(0, 0))
+            assert f"\nresumed at epoch {epoch}, batch {batch}\n" in printed.decode() or (epoch, batch) == (0, 0)
+            assert_same_end(folder, undisturbed.folder)
+            moments, finished = moments[not moments[0] :], finished + 1
+            folder, positions = tmp_path / str(finished + 1), []
+            continue
+        assert process.returncode == -signal.SIGKILL, errors.decode()
+        moments, killed = moments[1:], killed + 1
+        for path in folder.glob("*.pth"):
+            assert read_checkpoint(path)["config"]["epochs"] == 4  # readable, and whole
+        assert len(half_written(folder)) <= 1
+        positions.append(position(folder))
+        assert positions == sorted(positions)
+    assert killed == expected
+    survived(
+        "training killed (SIGKILL), five times at a chosen moment, else at a random one", killed,
+        f"{killed} resumed, {finished} runs ended bitwise as the undisturbed one; 0 checkpoints lost",
+    )  # fmt: skip
+
+
+def test_two_runs_in_one_folder(undisturbed, portrait_folder, tmp_path, capsys, survived):
+    """The first is halted in the meantime, so that whatever changes is the second's doing."""
+
+    def files():
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    with train(portrait_folder, tmp_path) as first:
+        try:
+            wait_for(first, lambda: is_training(first, tmp_path))
+            first.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, first.pid, os.WSTOPPED)
+            before, pid = files(), first.pid
+            line = error_of(training.main(arguments(portrait_folder, tmp_path, *SETTINGS)), capsys)
+            assert line == f"error: {tmp_path}: process {pid} is training there; wait for it, or name another folder"
+            assert files() == before
+            first.send_signal(signal.SIGCONT)
+            _, errors = first.communicate()
+        finally:
+            first.kill()
+    assert first.returncode == 0, errors.decode()
+    assert_same_end(tmp_path, undisturbed.folder)
+    survived("a second run started in the same folder", 1, "refused in one line with the first's process number; "
+             "the first ended bitwise the same")  # fmt: skip
