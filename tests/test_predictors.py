@@ -1,6 +1,7 @@
 """Predictors: the same maps as the network's own, from torch and from ONNX files, and files that are refused."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -185,3 +186,16 @@ def test_an_onnx_file_cuts_out_without_torch(tmp_path):
         "assert not {'torch', 'numba', 'pymatting'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=True)
+
+
+def test_onnx_runtime_tells_its_maker_nothing(tmp_path):
+    """From 1.29 on it would, by way of files that it begins as soon as it is imported."""
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    free = {"ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "TMPDIR", "XDG_CACHE_HOME", "HOME"}
+    places = {name: str(tmp_path) for name in ("TMPDIR", "XDG_CACHE_HOME", "HOME")}
+    environment = {name: value for name, value in os.environ.items() if name not in free} | places
+    code = "import helpers.predictors, onnxruntime, os; print(*(os.readlink(f'/proc/self/fd/{n}') for n in os.listdir" \
+           "('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')))"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert list(tmp_path.rglob("*")) == []
+    assert b"onnxruntime" not in done.stdout
