@@ -11,14 +11,20 @@ import os
 import re
 import signal
 import sys
+import tempfile
+from collections import deque
 
 from helpers.cutout import load_matter
 from helpers.photos import photo_extensions
-from helpers.uploads import BACKGROUNDS, KEEP, LIMITS, MAX_BYTES, MAX_PHOTOS, Desk, Refused, temporary_home
+from helpers.temporary import temporary_home
+from helpers.uploads import BACKGROUNDS, KEEP, LIMITS, MAX_BYTES, MAX_PHOTOS, Desk, Refused
 
 try:
     import gradio as gr
+    from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
     from starlette.middleware import Middleware  # of what Gradio is built on
+
+    from helpers.bodies import BROKEN, BoundedBodies
 except ModuleNotFoundError as error:
     advice = f'the web page needs gradio ({error}): pip install -e ".[app]"'
     raise (SystemExit if __name__ == "__main__" else ModuleNotFoundError)(advice) from None
@@ -26,6 +32,7 @@ except ModuleNotFoundError as error:
 USER = "portrait"  # who logs in where there is a password
 QUEUE = 20  # requests that may wait, of all users together
 AT_ONCE = 4  # requests of one kind that are served at a time; their photos still go through the network one by one
+REMEMBERED = 100  # requests that are done
 FONT = ("system-ui", "sans-serif")  # of the reader's own computer: nothing is loaded from elsewhere
 CSS = """
 .gradio-container {width: 100%; max-width: 1200px !important; margin: 0 auto !important}
@@ -75,9 +82,20 @@ class Page(gr.Blocks):
         return super().launch(
             server_name=server_name, auth=auth, share=False, max_file_size=MAX_BYTES, state_session_capacity=1000,
             footer_links=[], enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False,
-            app_kwargs={"openapi_url": None, "middleware": [Middleware(_LocalOnly)]},
+            app_kwargs={"openapi_url": None, "middleware": [Middleware(_LocalOnly), Middleware(BoundedBodies)],
+                        "exception_handlers": BROKEN},
             theme=gr.themes.Default(font=FONT, font_mono=FONT), css=CSS, **settings,
         )  # fmt: skip
+
+    async def preprocess_data(self, block_fn, inputs, *arguments, **settings):
+        """Gradio's, for which a visitor's "file" may be an address: the server would fetch what lies there."""
+        traverse(inputs, _refuse_address, is_file_obj_with_meta)
+        return await super().preprocess_data(block_fn, inputs, *arguments, **settings)
+
+
+def _refuse_address(file):
+    if is_http_url_like(file["path"]):
+        raise gr.Error("Only uploaded files are taken.", print_exception=False)
 
 
 def is_loopback(host):
@@ -102,7 +120,24 @@ def page(matter=None):
             _one_photo(desk)
         with gr.Tab("Several photos"):
             _several_photos(desk)
-    return blocks.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE, api_open=False)
+    blocks.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE, api_open=False)
+    _forget_finished(blocks._queue)
+    return blocks
+
+
+def _forget_finished(queue):
+    """Let Gradio forget what was done long ago: it keeps all requests, and reckons with all of them at each new one."""
+    process, finished = queue.process_events, deque()
+
+    async def process_and_forget(events, *arguments):
+        await process(events, *arguments)
+        finished.extend(event._id for event in events)
+        while len(finished) > REMEMBERED:
+            number = finished.popleft()
+            queue.event_ids_to_events.pop(number, None)
+            queue.event_analytics.pop(number, None)
+
+    queue.process_events = process_and_forget
 
 
 def _one_photo(desk):
@@ -196,10 +231,15 @@ def main(arguments=None):
     auth = (USER, options.password) if options.password else None
     try:
         blocks = page(load_matter(options.weights))
+        tempfile.tempdir = str(temporary_home())  # unfinished uploads, too, go when the process ends
         url = blocks.launch(server_name=options.host, server_port=options.port, auth=auth, quiet=True,
                             prevent_thread_lock=True)[1]  # fmt: skip
+        blocks.server.force_exit = True  # when it is stopped: it waits for nobody who is connected
         print(f"{url} – stop with Ctrl-C", flush=True)
-        blocks.block_thread()
+        try:
+            blocks.block_thread()
+        finally:
+            blocks.close(verbose=False)  # before its files are deleted, or it would write new ones
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

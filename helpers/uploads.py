@@ -1,12 +1,9 @@
 """What the web page does with uploaded photos: their limits, their cutouts, and the files of both; no Gradio in it."""
 
-import atexit
 import logging
-import os
 import re
 import secrets
 import shutil
-import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +15,7 @@ from helpers.foreground import checkerboard, over
 from helpers.looks import Look, blurred_background, render
 from helpers.photos import look_inside, open_photo
 from helpers.png import encode_png
+from helpers.temporary import temporary_home
 
 MAX_BYTES = 50_000_000  # of a file
 MAX_PIXELS = 60_000_000  # of a photo
@@ -177,14 +175,6 @@ def open_checked(path):
         raise
     except ValueError:
         raise Refused(f"{path.name}: not a readable picture, or a huge one") from None
-
-
-def temporary_home():
-    """The folder of all uploads and results: of this process alone, for its user only, gone when it ends."""
-    if "GRADIO_TEMP_DIR" not in os.environ:  # where Gradio looks for it, at every request
-        folder = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="portrait-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(os.environ["GRADIO_TEMP_DIR"])
 
 
 def _new_folder(parent=None):

@@ -1,3 +1,4 @@
+import asyncio
 import http.cookiejar
 import importlib
 import json
@@ -375,6 +376,20 @@ def test_the_command_asks_for_its_password_and_leaves_no_files(app, weights, tmp
     assert process.returncode == 0
     assert list(tmp_path.rglob("a.jpg")) == []
     assert list(tmp_path.glob("portrait-*")) == []
+
+
+def test_requests_that_are_done_are_forgotten(app):
+    async def process(events, *arguments):
+        done.append((events, *arguments))
+
+    done, numbers = [], range(app.REMEMBERED + 10)
+    queue = SimpleNamespace(process_events=process, **{
+        name: dict.fromkeys([*numbers, "waiting"]) for name in ("event_ids_to_events", "event_analytics")})  # fmt: skip
+    app._forget_finished(queue)
+    for number in numbers:
+        asyncio.run(queue.process_events([SimpleNamespace(_id=number)], False, 0.0))
+    assert len(done) == len(numbers)
+    assert list(queue.event_ids_to_events) == list(queue.event_analytics) == [*numbers[10:], "waiting"]
 
 
 def test_without_gradio_the_error_says_what_to_install(monkeypatch):
