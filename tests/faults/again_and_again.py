@@ -14,16 +14,11 @@ import psutil
 import torch
 from PIL import Image
 
-from helpers.assembly import assemble
-from helpers.config import load_config
 from helpers.cut_files import cut_files, plan
 from helpers.devices import Runtime
 from helpers.looks import Look
 from helpers.matter import Matter
-from helpers.mixing import Source
-from helpers.onnx_export import to_onnx
 from helpers.predictors import OnnxPredictor, TorchPredictor
-from helpers.training import train_epoch, validate
 from helpers.u2net import LITE, TABLES, U2Net
 
 CPU = Runtime(torch.device("cpu"), None, torch.contiguous_format)
@@ -54,6 +49,8 @@ def predictor(kind):
     torch.manual_seed(0)
     model = U2Net(TABLES["u2net_lite"])
     if kind == "onnx":
+        from helpers.onnx_export import to_onnx
+
         return OnnxPredictor(to_onnx(model, {"network": "tiny"}).SerializeToString(), "cpu")
     return TorchPredictor(model, CPU) if kind == "torch" else lambda images: np.zeros(images[:, 0].shape, np.float32)
 
@@ -76,6 +73,11 @@ def cut_out(kind, count, folder):
 
 def train(epochs, data):
     """A headless run's epochs, its network the tiny one."""
+    from helpers.assembly import assemble  # with all that only training needs
+    from helpers.config import load_config
+    from helpers.mixing import Source
+    from helpers.training import train_epoch, validate
+
     run, val_loader = assemble(load_config("smoke", image_size=32, batch_size=3, epochs=epochs), [Source(data)])
     for _ in range(epochs):
         train_epoch(run)
