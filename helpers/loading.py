@@ -9,6 +9,9 @@ from torch.utils.data import DataLoader
 
 from helpers.samples import EpochBatches
 
+STOPS = signal.SIGINT, signal.SIGTERM
+"""Ctrl-C, and what a computer sends that shuts down, or a cluster at the end of a job's time."""
+
 
 def make_loader(dataset, batch_size, shuffle, workers=0, process=0, processes=1):
     """Batches (`Sample`) of a dataset, read by `workers` processes; shuffled anew, but reproducibly, every epoch.
@@ -27,21 +30,24 @@ def make_loader(dataset, batch_size, shuffle, workers=0, process=0, processes=1)
 
 
 def _leave_interrupts_to_the_run(_worker):
-    # Ctrl-C reaches every process of a terminal; a worker that died of it would end the run before it could be saved
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches every process of a terminal, and the end of a job all of its own; a worker that died of it would
+    # end the run before it could be saved
+    for stop in STOPS:
+        signal.signal(stop, signal.SIG_IGN)
 
 
 @contextmanager
 def uninterrupted():
-    """Ctrl-C waits for the end of the block, so that a run never stands half-way between two batches."""
-    if threading.current_thread() is not threading.main_thread():  # Ctrl-C arrives there and only there
+    """Ctrl-C and SIGTERM wait for the end of the block, so that a run never stands half-way between two batches."""
+    if threading.current_thread() is not threading.main_thread():  # signals arrive there and only there
         yield
         return
-    pressed = []
-    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    arrived = []
+    previous = {stop: signal.signal(stop, lambda number, _: arrived.append(number)) for stop in STOPS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
-    if pressed:
-        signal.raise_signal(signal.SIGINT)
+        for stop, handler in previous.items():
+            signal.signal(stop, handler)
+    if arrived:
+        signal.raise_signal(arrived[0])

@@ -9,6 +9,7 @@ up in an order of its own (atomic additions), so that two runs there agree up to
 """
 
 import argparse
+import signal
 import sys
 import threading
 import time
@@ -219,4 +220,5 @@ def _described(run, val_loader):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves the run as Ctrl-C does
     sys.exit(main())

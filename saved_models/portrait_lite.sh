@@ -16,7 +16,7 @@ masked=$(realpath "$1") photos=$(realpath "$2") u2netp=$(realpath "$3") work=$(r
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export NO_ALBUMENTATIONS_UPDATE=1
 python=$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)
-made=$work/made soft=$work/soft figures=$work/figures
+made=$work/made soft=$work/soft first=$work/figures0 second=$work/figures2
 
 # train NAME SIZE EPOCHS RATE [FIELD=VALUE …] [-- OPTION …]: one stage, into WORK/NAME
 train() {
@@ -48,9 +48,11 @@ label() {
 "$python" -m helpers.synthetic "$made" --count 1600 --size 256 --seed 5
 train teacher 160 3 5e-4 ema=0.99 -- --data "$masked" --weights "$u2netp"
 label "$photos" "$soft" "$work/teacher/final_model_ckpt.pth"
-mkdir -p "$work/quarter"
-find "$photos" -name '*.jpg' | sort | awk 'NR % 4 == 0' | xargs -I{} ln -sf {} "$work/quarter/"
-label "$work/quarter" "$figures" "$u2netp" --size 224
+for part in 0 2; do
+    mkdir -p "$work/photos$part"
+    find "$photos" -name '*.jpg' | sort | awk -v part=$part 'NR % 4 == part' | xargs -I{} ln -sf {} "$work/photos$part/"
+    label "$work/photos$part" "$work/figures$part" "$u2netp" --size 224
+done
 
 grow p48 48 4 2e-3 "" "$masked,weight=8" "$made"
 grow p64a 64 1 1.5e-3 p48 "$masked,weight=8" "$made"
@@ -59,6 +61,8 @@ half=("$masked,weight=3" "$soft/portraits,weight=2" "$soft/composites" "$made,we
 grow p64b 64 1 1.5e-3 p64a "${all[@]}"
 grow p96 96 1 1.5e-3 p64b "${half[@]}"
 # whole figures as well, so that the heads of people further away are found
-grow p160 160 1 1e-3 p96 "$masked,weight=2.5" "$figures/portraits" "$figures/composites,weight=.4" "$made,weight=.35"
+grow p160 160 1 1e-3 p96 "$masked,weight=2.5" "$first/portraits" "$first/composites,weight=.4" "$made,weight=.35"
+grow p192 192 1 1e-3 p160 "$masked,weight=2" "$first/portraits,weight=.6" "$second/portraits,weight=1.4" \
+    "$second/composites,weight=.6" "$made,weight=.3"
 
-"$python" -m helpers.export "$work/p160/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
+"$python" -m helpers.export "$work/p192/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
