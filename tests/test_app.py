@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -386,8 +387,13 @@ def test_requests_that_are_done_are_forgotten(app):
     queue = SimpleNamespace(process_events=process, **{
         name: dict.fromkeys([*numbers, "waiting"]) for name in ("event_ids_to_events", "event_analytics")})  # fmt: skip
     app._forget_finished(queue)
-    for number in numbers:
-        asyncio.run(queue.process_events([SimpleNamespace(_id=number)], False, 0.0))
+
+    async def process_all():
+        for number in numbers:
+            await queue.process_events([SimpleNamespace(_id=number)], False, 0.0)
+
+    with ThreadPoolExecutor(1) as elsewhere:  # Playwright has a loop running in this thread
+        elsewhere.submit(asyncio.run, process_all()).result()
     assert len(done) == len(numbers)
     assert list(queue.event_ids_to_events) == list(queue.event_analytics) == [*numbers[10:], "waiting"]
 
