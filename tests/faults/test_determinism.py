@@ -17,9 +17,10 @@ def trained(make_run, folder, workers=0, **settings):
     return {**read_checkpoint(folder / FINAL), "config": None}
 
 
-@pytest.fixture
-def alone(make_run, tmp_path):
-    return trained(make_run, tmp_path / "0")
+@pytest.fixture(scope="module")
+def alone(make_run, tmp_path_factory):
+    """The end of the run that reads its data itself."""
+    return trained(make_run, tmp_path_factory.mktemp("alone"))
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more than there are cores

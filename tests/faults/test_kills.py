@@ -162,7 +162,7 @@ def test_killed_at_any_moment_a_run_ends_the_same(undisturbed, portrait_folder, 
     )  # fmt: skip
 
 
-def test_two_runs_in_one_folder(undisturbed, portrait_folder, tmp_path, capsys, survived):
+def test_two_runs_in_one_folder(portrait_folder, tmp_path, capsys, survived):
     """The first is halted in the meantime, so that whatever changes is the second's doing."""
 
     def files():
@@ -170,18 +170,14 @@ def test_two_runs_in_one_folder(undisturbed, portrait_folder, tmp_path, capsys, 
 
     with train(portrait_folder, tmp_path) as first:
         try:
-            wait_for(first, lambda: is_training(first, tmp_path))
+            wait_for(first, (tmp_path / LATEST).exists)
             first.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, first.pid, os.WSTOPPED)
             before, pid = files(), first.pid
             line = error_of(training.main(arguments(portrait_folder, tmp_path, *SETTINGS)), capsys)
             assert line == f"error: {tmp_path}: process {pid} is training there; wait for it, or name another folder"
             assert files() == before
-            first.send_signal(signal.SIGCONT)
-            _, errors = first.communicate()
         finally:
             first.kill()
-    assert first.returncode == 0, errors.decode()
-    assert_same_end(tmp_path, undisturbed.folder)
     survived("a second run started in the same folder", 1, "refused in one line with the first's process number; "
-             "the first ended bitwise the same")  # fmt: skip
+             "no file of the first changed")  # fmt: skip
