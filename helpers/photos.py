@@ -114,6 +114,7 @@ def _readable(name):
 def _open(source, least=None, formats=None, name=None):
     """The picture as it is shown, and its full (height, width); a JPEG decoded smaller as `read_reduced` tells."""
     with _readable(name or source), Image.open(source, formats=formats) as picture:
+        picture.filename = ""  # else Pillow maps a plain TIFF into memory by the sides it will have once it is turned
         size = picture.size
         if least and picture.format in ("JPEG", "MPO"):
             scale = _reduction(size, least, _orientation(picture))

@@ -395,3 +395,15 @@ def test_no_program_is_started_for_a_photo_that_is_none(monkeypatch, tmp_path):
 def test_the_extensions_of_photos_are_those_that_can_be_read_and_those_that_another_package_reads():
     assert photo_extensions() > {*EXTENSIONS, ".gif", ".jfif", ".heic", ".heif", ".avif"}
     assert not photo_extensions() & {".eps", ".ps", ".pdf", ".svg", ".mpg", ".txt", ".csv", ""}
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_plain_tiff_of_every_mode_is_turned(mode, orientation, tmp_path):
+    """Pillow maps one whose channels fill its words, and took the sides of the turned picture for the file's."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(quarters()).convert(mode)
+    stored.save(tmp_path / "photo.tif", exif=exif)
+    turned = {1: stored, 3: stored.rotate(180), 6: stored.rotate(-90, expand=True)}[orientation]
+    assert np.array_equal(read_photo(tmp_path / "photo.tif"), np.asarray(turned.convert("RGB")))
