@@ -14,6 +14,7 @@ from helpers.pairs import Pair
 from helpers.persons import users_of
 from helpers.photos import EXTENSIONS
 from helpers.splits import SPLITS, Found, with_validation
+from helpers.texts import read_text
 
 CLASSES = ("BACKGROUND", "PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW", "LEFT_EYE", "RIGHT_EYE", "LIPS", "TEETH")
 """EasyPortrait's class names (table 1 of the report); the position is the pixel value in an annotation PNG."""
@@ -209,7 +210,7 @@ def _listed_splits(tree):
         if _matched([LAYOUTS["people"].beside], path):
             for split in SPLITS:
                 if f"{split}.txt" in names:
-                    for line in (place / f"{split}.txt").read_text(encoding="utf-8-sig").splitlines():
+                    for line in read_text(place / f"{split}.txt").splitlines():
                         name = line.strip().rpartition("/")[2]
                         stem, extension = os.path.splitext(name)
                         splits[stem if extension.lower() in EXTENSIONS else name] = split

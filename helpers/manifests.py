@@ -10,6 +10,7 @@ the CSV file, or absolute.
 import csv
 import io
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from helpers.atomic import whole_file
@@ -17,6 +18,7 @@ from helpers.pairs import READINGS, Pair
 from helpers.persons import users_of
 from helpers.photos import picture_size
 from helpers.splits import SPLITS, Found, with_validation
+from helpers.texts import read_text
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("image", "mask", "category", "split", "width", "height", "reading", "rough")
@@ -49,18 +51,16 @@ def read_manifest(path):
     understood or lists a photo again, and FileNotFoundError if there is no such CSV.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f'{path}: not in UTF-8; save it as "CSV UTF-8"') from None
+    text = read_text(path)
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)  # spreadsheets write ; in some countries
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+    with _line_named(path, reader):
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
     if not {"image", "mask"} <= set(reader.fieldnames):
         raise ValueError(f"{path}: the first line must name the columns image and mask, found {header[:100]!r}")
     splits, lines = {}, {}
-    try:
+    with _line_named(path, reader):
         for row in filter(_is_filled, reader):
             split, pair = _parsed(path.parent, row)
             if pair.image in lines:
@@ -73,10 +73,18 @@ def read_manifest(path):
                 found.truths_alone.append(pair.truth)
             else:
                 found.pairs.append(pair)
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}; correct or remove the line") from error
     splits = {split: Found(*map(sorted, found)) for split, found in splits.items()}
     return with_validation(splits, users_of(path.parent))
+
+
+@contextmanager
+def _line_named(path, reader):
+    """Errors in the block name the file and the line that was read last."""
+    try:
+        yield
+    except (ValueError, csv.Error) as error:
+        line = max(reader.line_num, 1)
+        raise ValueError(f"{path}, line {line}: {error}; correct or remove the line") from error
 
 
 def _is_filled(row):

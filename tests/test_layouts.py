@@ -12,7 +12,7 @@ from PIL import Image
 
 from helpers.layouts import CLASSES, LAYOUTS, SPLITS, backgrounds_in, find_pairs, find_splits, recognise, splits_in
 from helpers.pairs import Pair, read_pair
-from helpers.persons import user_ids
+from helpers.persons import user_ids, users_of
 
 
 def grow(folder, *paths):
@@ -543,6 +543,22 @@ def test_truths_are_read_as_each_set_means_them(name, photo, truth, stored, alph
     paint(tmp_path / truth, stored)
     assert recognise(tmp_path) == name
     assert read_pair(find_pairs(tmp_path, "train")[0])[1].tolist() == alpha
+
+
+@pytest.mark.parametrize("damage, complaint", [
+    ("Zoë,anna".encode("latin-1"), "not in UTF-8"), (b"a.jpg," + b"x" * 200_000, "field larger than field limit"),
+])  # fmt: skip
+def test_a_table_of_persons_that_cannot_be_read_is_named(damage, complaint, tmp_path):
+    (tmp_path / "meta.csv").write_bytes(b"image_name,user_id\n" + damage + b"\n")
+    with pytest.raises(ValueError, match=rf"meta\.csv: {complaint}"):
+        users_of(tmp_path)
+
+
+def test_a_list_in_another_encoding_is_named(tmp_path):
+    grow(tmp_path, *PEOPLE)
+    (tmp_path / "segmentation" / "val.txt").write_bytes("Zoë\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"val\.txt: not in UTF-8"):
+        find_splits(tmp_path)
 
 
 def test_finding_imports_neither_torch_nor_albumentations():

@@ -153,6 +153,13 @@ def test_a_row_that_cannot_be_understood_is_named_by_its_line(row, complaint, sp
     assert str(caught.value).endswith(f"{complaint}; correct or remove the line")
 
 
+def test_a_field_without_end_is_refused(tmp_path):
+    for text in ("image,mask,{}\n", "image,mask\n{},a.png\n"):
+        (tmp_path / "manifest.csv").write_text(text.format("x" * 200_000), encoding="utf-8")
+        with pytest.raises(ValueError, match=r"manifest\.csv, line \d: field larger than field limit"):
+            read_manifest(tmp_path / "manifest.csv")
+
+
 @pytest.mark.parametrize("text", ["", "\n", "image,masks\na,b\n", "a.jpg,a.png\n", "<html>"])
 def test_a_file_without_the_columns_is_no_manifest(text, tmp_path):
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")

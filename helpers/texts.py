@@ -1,0 +1,14 @@
+"""Text files that people wrote, such as lists and tables."""
+
+from pathlib import Path
+
+
+def read_text(path):
+    """The text of a file in UTF-8, with or without a mark of its byte order.
+
+    Raises FileNotFoundError for a missing file, and ValueError naming one in another encoding.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f'{path}: not in UTF-8; save it as "CSV UTF-8", or as plain text in UTF-8') from None
