@@ -19,6 +19,9 @@ from helpers.atomic import whole_file
 EXPORTED = ("network", "table", "config")
 """What a .safetensors file of ours tells of a checkpoint besides its weights, as JSON."""
 
+_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
+"""Of weights, and of batch norm's counters."""
+
 LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
 
 
@@ -83,6 +86,8 @@ def _check_sums(path):
 def _read_safetensors(path):
     with safe_open(path, framework="pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}
+        if any(value.is_complex() for value in weights.values()):
+            raise ValueError("complex numbers")
         notes = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in EXPORTED}
     return notes | {"model_state_dict": {key: value.float() for key, value in weights.items()}}
 
@@ -99,9 +104,18 @@ def read_weights(path):
 def weights_of(state, path):
     """The state dict in a `state` that was read from `path`; raises ValueError naming the path if there is none."""
     weights = state.get("model_state_dict", state)
-    if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not weights or not all(map(_is_weight, *zip(*weights.items()))):
         raise ValueError(f"{path}: holds no weights; expected a state dict, or one under the key model_state_dict")
     return weights
+
+
+def _is_weight(name, value):
+    """Whether this is a name, and a plain tensor whose numbers are all there: not sparse, nor one standing for many."""
+    return (
+        isinstance(name, str) and isinstance(value, torch.Tensor) and value.dtype in _DTYPES
+        and value.device.type == "cpu" and value.layout == torch.strided
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )  # fmt: skip
 
 
 def keep_checkpoints(run, folder):

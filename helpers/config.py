@@ -126,6 +126,9 @@ MINIMUM = {
     "synthetic_count": 8, "synthetic_size": 64,
 }  # fmt: skip
 
+LARGEST = 8192
+"""Pixels a side that a file may ask for; above that, memory would end before it was found to be damaged."""
+
 PRESETS = {
     "smoke": Config(
         name="smoke", network="u2net_lite", image_size=64, batch_size=4, epochs=2, checkpoint_every=1, log_every=4,
@@ -166,6 +169,18 @@ def load_config(name=None, **overrides):
         if key not in fields:
             raise ValueError(f"unknown field {key!r}: known are {', '.join(fields)}")
     return dataclasses.replace(PRESETS[name], **overrides)
+
+
+def trained_size(notes, otherwise=320):
+    """Side in pixels that a network was trained at, by the notes in its file: {"config": {"image_size": 320, …}, …}.
+
+    `otherwise` if they don't tell: what U²-Net and the report trained at. Raises ValueError for what is no such side.
+    """
+    config = notes.get("config", {})
+    size = config.get("image_size", otherwise) if isinstance(config, dict) else None
+    if type(size) is not int or not MINIMUM["image_size"] <= size <= LARGEST:
+        raise ValueError(f"its config tells no image_size from {MINIMUM['image_size']} to {LARGEST}")
+    return size
 
 
 def parse_setting(text):

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 
 from helpers.atomic import whole_file
 from helpers.checkpoints import EXPORTED, read_checkpoint, weights_of
+from helpers.config import trained_size
 from helpers.layouts import find_pairs, splits_in
 from helpers.networks import network_in, read_network
 from helpers.pairs import read_pair
@@ -61,7 +62,7 @@ def write_int8(weights, out, calibrate=None, data=None):
     from helpers.quantise import cost_of, quantise
 
     model, notes = read_network(weights)
-    size = notes.get("config", {}).get("image_size", 320)
+    size = trained_size(notes)
     pairs = _tested(data, size)
     quantised, left = quantise(model, notes, _calibrating(calibrate, size), size)
     with TemporaryDirectory(prefix="portrait-int8-") as folder:

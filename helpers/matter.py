@@ -132,12 +132,12 @@ def load_matter(weights=None, device=None, size=None):
 
         predict = OnnxPredictor(path, device)
         return Matter(predict, predict.size_for(size))
+    from helpers.config import trained_size
     from helpers.devices import best_runtime
     from helpers.networks import read_network
 
     model, notes = read_network(path)
-    trained = notes.get("config", {}).get("image_size", 320)  # what U²-Net and the report trained at
-    return Matter(_fastest(model, notes, best_runtime(device)), size or trained)
+    return Matter(_fastest(model, notes, best_runtime(device)), size or trained_size(notes))
 
 
 def _fastest(model, notes, runtime):

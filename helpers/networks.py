@@ -1,10 +1,14 @@
 """The networks by name: built, told by their weights, and their weights in and out of files."""
 
+from itertools import zip_longest
+
 from helpers.checkpoints import EXPORTED, read_checkpoint, weights_of
+from helpers.config import trained_size
 from helpers.resnet_unet import ResNetUNet, load_imagenet
 from helpers.u2net import TABLES, Stage, U2Net, load_exactly, load_official, to_official
 
 NETWORKS = (*TABLES, "resnet50_unet")
+_PLACES = (*(f"stage{i}" for i in range(1, 7)), *(f"stage{i}d" for i in range(5, 0, -1)))  # of a U²-Net's table
 
 
 def build(network):
@@ -62,9 +66,30 @@ def network_in(state, weights):
     if they belong to no known network or do not fit.
     """
     table = state.get("table")
-    model = U2Net([Stage(*row) for row in table]) if table else build(network_of(weights))
+    model = U2Net(_stages(table, weights)) if table else build(network_of(weights))
     weights_in(model, weights)
     return model
+
+
+def _stages(table, weights):
+    """The `Stage`s of a checkpoint's table; raises ValueError unless the weights have the heights and widths it tells.
+
+    That is asked first, as a network gets as large as its table says, and a damaged one may say anything.
+    """
+    stages = []
+    for place, row in zip_longest(_PLACES, table if isinstance(table, (list, tuple)) else [table]):
+        try:
+            stage = Stage(*row)
+            widths = {"in": stage.out, 1: stage.mid, stage.height: stage.mid}
+            known = [type(each) for each in stage] == [str, int, int, int, bool] and stage.height > 1 and all(
+                weights[f"{place}.rebnconv{block}.conv_s1.weight"].shape[0] == width for block, width in widths.items()
+            )  # fmt: skip
+        except (TypeError, KeyError, IndexError):
+            known = False
+        if not known:
+            raise ValueError(f"the table of stages does not tell of these weights, at {place or 'its end'}: {row!r:.80}")
+        stages.append(stage)
+    return stages
 
 
 def read_network(path):
@@ -74,8 +99,10 @@ def read_network(path):
     """
     state = read_checkpoint(path)
     held = weights_of(state, path)
+    notes = {key: state[key] for key in EXPORTED if key in state}
     try:
+        trained_size(notes)
         model = network_in(state, held)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return model, {key: state[key] for key in EXPORTED if key in state}
+    return model, notes

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from helpers.config import LARGEST, trained_size
 from helpers.imagenet import DEVIATION, MEAN
 
 
@@ -80,16 +81,25 @@ class OnnxPredictor:
             raise FileNotFoundError(f"{source}: no such file")
         self.path = Path("the exported network" if isinstance(source, bytes) else source)  # as errors name it
         self.session = _session(source, self.path, device)
-        inputs, told = self.session.get_inputs(), self.session.get_modelmeta().custom_metadata_map
+        try:
+            inputs, self.first = self.session.get_inputs(), self.session.get_outputs()[0].name
+            told = self.session.get_modelmeta().custom_metadata_map
+            notes = {key: json.loads(told[key]) for key in ("config", "network") if key in told}
+            network, trained = notes.get("network", self.path.stem), trained_size(notes)
+        except (ValueError, RecursionError) as error:  # names in no UTF-8, notes that are no JSON
+            raise ValueError(f"{self.path}: its names or notes cannot be read ({error})") from error
         shape = inputs[0].shape if len(inputs) == 1 else []
-        if len(shape) != 4 or isinstance(shape[1], int) and shape[1] != 3 or inputs[0].type != "tensor(float)":
+        sizes = [side for side in shape if isinstance(side, int)]
+        if (len(shape) != 4 or isinstance(shape[1], int) and shape[1] != 3 or inputs[0].type != "tensor(float)"
+                or not all(0 < side <= LARGEST for side in sizes)):  # fmt: skip
             found = "; ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
             raise ValueError(f"{self.path}: expected one input of (batch, 3, height, width) floats, found {found}")
         self.mean, self.deviation = (255 * np.array(each, np.float32).reshape(3, 1, 1) for each in (MEAN, DEVIATION))
         self.alone = shape[0] == 1
         self.fixed = tuple(shape[2:]) if all(isinstance(side, int) for side in shape[2:]) else None
-        self.trained = json.loads(told.get("config", "{}")).get("image_size", self.fixed[0] if self.fixed else 320)
-        network = json.loads(told["network"]) if "network" in told else self.path.stem
+        self.trained = self.fixed[0] if self.fixed and "image_size" not in notes.get("config", {}) else trained
+        if not isinstance(network, str) or not network.isprintable():
+            raise ValueError(f"{self.path}: its notes name no network: {network!r:.80}")
         unit = self.session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.name = f"{network}, onnxruntime, {unit}"
 
@@ -114,13 +124,16 @@ class OnnxPredictor:
 
     def _run(self, images):
         """The first output's map, as (B, h, w)."""
-        first = self.session.get_outputs()[0].name
-        maps = self.session.run([first], {self.session.get_inputs()[0].name: images})[0]
-        if maps.shape != (len(images), 1, *images.shape[2:]):
+        try:
+            maps = np.asarray(self.session.run([self.first], {self.session.get_inputs()[0].name: images})[0])
+        except Exception as error:  # a type of its own for every way in which a layer can fail
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{self.path}: does not compute on {len(images)} pictures like these ({reason})") from error
+        if maps.shape != (len(images), 1, *images.shape[2:]) or maps.dtype.kind != "f":
             raise ValueError(f"{self.path}: its first output is {maps.shape}, not a map of each picture")
-        if maps.min() < -0.01 or maps.max() > 1.01:
+        if not -0.01 <= maps.min() <= maps.max() <= 1.01:  # nor if there is no number among them
             raise ValueError(f"{self.path}: answers with {maps.min():.3g} to {maps.max():.3g}, which is no alpha")
-        return maps[:, 0].clip(0, 1)
+        return maps[:, 0].clip(0, 1).astype(np.float32, copy=False)
 
 
 def _resized(image, size, interpolation=cv2.INTER_AREA):
@@ -146,6 +159,6 @@ def _session(source, path, device):
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0").split(",")[0])  # 0: all cores
     options.log_severity_level = 3  # errors; it warns of every constant it could fold
     try:
-        return onnxruntime.InferenceSession(source, options, providers=providers)
+        return onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=False)
     except Exception as error:  # a type of its own for every way in which a file can be wrong
         raise ValueError(f"{path}: not a readable ONNX model ({str(error).splitlines()[0]})") from error

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from helpers.checkpoints import (
     BEST,
@@ -191,7 +192,11 @@ def test_weights_are_read_from_all_the_files_people_have(make_run, tiny, tmp_pat
         load_official(U2Net(tiny), weights)
 
 
-@pytest.mark.parametrize("state", [{}, {"model_state_dict": {}}, {"epoch": 3}, {"model_state_dict": {"a": 1}}])
+@pytest.mark.parametrize("state", [
+    {}, {"model_state_dict": {}}, {"epoch": 3}, {"model_state_dict": {"a": 1}}, {"model_state_dict": [1]},
+    {1: torch.ones(1)}, {"a": torch.ones(1, dtype=torch.complex64)},
+    {"a": torch.ones(1).expand(10**12)}, {"a": torch.ones(1, device="meta")},
+], ids=range(9))  # fmt: skip
 def test_a_file_without_weights_is_refused_by_name(state, tmp_path):
     torch.save(state, tmp_path / "empty.pth")
     with pytest.raises(ValueError, match=r"empty\.pth: holds no weights"):
@@ -356,3 +361,9 @@ def test_the_folders_name_begins_with_a_time(tmp_path):
     aside = set_aside(tmp_path)
     time.strptime(aside.name[:24], "replaced-%Y%m%d-%H%M%S")
     assert names(aside) == [LATEST]
+
+
+def test_complex_numbers_are_no_weights(tmp_path):
+    save_file({"a": torch.ones(1, dtype=torch.complex64)}, tmp_path / "odd.safetensors")
+    with pytest.raises(ValueError, match=r"odd\.safetensors: not a readable checkpoint"):
+        read_checkpoint(tmp_path / "odd.safetensors")

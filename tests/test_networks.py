@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from helpers.networks import NETWORKS, build, network_in, network_of, start_from, weights_in, weights_out
+from helpers.networks import NETWORKS, build, network_in, network_of, read_network, start_from, weights_in, weights_out
 from helpers.resnet_unet import ResNetUNet
 from helpers.u2net import FULL, LITE, TABLES, U2Net, to_official
 
@@ -72,6 +72,26 @@ def test_a_network_of_ones_own_comes_back_from_its_table(tiny):
     again = network_in({"table": [list(stage) for stage in tiny]}, weights_out(model))
     assert again.table == tiny
     assert equal(again.state_dict(), model.state_dict())
+
+
+@pytest.mark.parametrize("field, value", [
+    ("mid", 10**9), ("height", 10**9), ("out", 4), ("height", 7.0), ("dilated", None), ("name", 1),
+])  # fmt: skip
+def test_a_table_that_does_not_tell_of_the_weights_is_refused_before_it_is_built(field, value, tiny, tmp_path):
+    state = {"model_state_dict": weights_out(U2Net(tiny))}
+    for table in ([*tiny[:3], tiny[3]._replace(**{field: value}), *tiny[4:]], tiny[:5], [*tiny, tiny[0]], 3, "abc"):
+        torch.save(state | {"table": [list(row) if row in tiny else row for row in table]}
+                   if isinstance(table, list) else state | {"table": table}, tmp_path / "odd.pth")  # fmt: skip
+        with pytest.raises(ValueError, match=r"odd\.pth: "):
+            read_network(tmp_path / "odd.pth")
+
+
+@pytest.mark.parametrize("config", [[], {"image_size": "64"}, {"image_size": 10**9}, {"image_size": True}])
+def test_a_config_that_cannot_be_is_refused_by_name(config, tiny, tmp_path):
+    table = [list(stage) for stage in tiny]
+    torch.save({"model_state_dict": weights_out(U2Net(tiny)), "table": table, "config": config}, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=r"odd\.pth: its config tells no image_size"):
+        read_network(tmp_path / "odd.pth")
 
 
 def test_weights_that_do_not_fit_are_named(resnet):

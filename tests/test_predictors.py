@@ -151,6 +151,38 @@ def test_a_map_that_is_no_alpha_is_refused(tmp_path):
         OnnxPredictor(write_onnx(tmp_path / "flat.onnx", kind="ReduceMean"))(pictures())
 
 
+@pytest.mark.parametrize("metadata", [
+    {"config": "{"}, {"config": "[]"}, {"config": '{"image_size": "64"}'}, {"config": '{"image_size": 1e9}'},
+    {"config": "[" * 100_000}, {"network": "{}"}, {"network": '"one\\ntwo"'}, {"network": "u2net"},
+], ids=range(8))  # fmt: skip
+def test_notes_that_cannot_be_are_refused_by_name(metadata, tmp_path):
+    with pytest.raises(ValueError, match=r"odd\.onnx: its ") as caught:
+        OnnxPredictor(write_onnx(tmp_path / "odd.onnx", metadata=metadata))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_names_in_no_utf_8_are_refused_by_name(tmp_path, capfd):
+    path = write_onnx(tmp_path / "latin.onnx", metadata={"network": "umlaut"})
+    path.write_bytes(path.read_bytes().replace(b"umlaut", b"uml\xe4ut"))
+    with pytest.raises(ValueError, match=r"latin\.onnx: (its names or notes|not a readable)"):
+        OnnxPredictor(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("side", [0, 10**6])
+def test_a_size_that_cannot_be_is_refused(side, tmp_path):
+    with pytest.raises(ValueError, match=r"odd\.onnx: "):
+        OnnxPredictor(write_onnx(tmp_path / "odd.onnx", (1, 3, side, side)))
+
+
+def test_what_cannot_be_computed_or_is_no_number_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"nan\.onnx: answers with nan"):
+        OnnxPredictor(write_onnx(tmp_path / "nan.onnx", kind="Log"))(pictures())
+    other_size = OnnxPredictor(write_onnx(tmp_path / "one.onnx", ("batch", 3, 32, "width")))
+    with pytest.raises(ValueError, match=r"one\.onnx: does not compute on 2 pictures"):
+        other_size(pictures(height=64))
+
+
 def test_a_damaged_or_missing_onnx_file_is_named(tmp_path):
     pytest.importorskip("onnxruntime")
     (tmp_path / "broken.onnx").write_bytes(b"no model")
