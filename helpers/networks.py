@@ -87,7 +87,7 @@ def _stages(table, weights):
         except (TypeError, KeyError, IndexError):
             known = False
         if not known:
-            raise ValueError(f"the table of stages does not tell of these weights, at {place or 'its end'}: {row!r:.80}")
+            raise ValueError(f"the table of stages does not fit the weights, at {place or 'its end'}: {row!r:.80}")
         stages.append(stage)
     return stages
 

@@ -407,3 +407,23 @@ def test_a_plain_tiff_of_every_mode_is_turned(mode, orientation, tmp_path):
     stored.save(tmp_path / "photo.tif", exif=exif)
     turned = {1: stored, 3: stored.rotate(180), 6: stored.rotate(-90, expand=True)}[orientation]
     assert np.array_equal(read_photo(tmp_path / "photo.tif"), np.asarray(turned.convert("RGB")))
+
+
+def test_a_mask_whose_exif_data_are_damaged_is_refused_like_its_photo(tmp_path):
+    """OpenCV passes over them, and would not turn it."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "camera", 6
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(path, exif=exif)
+    assert read_grey(path).shape == (4, 3)
+    path.write_bytes(path.read_bytes().replace(b"camera", b"caMera"))
+    for read in (read_photo, read_grey):
+        with pytest.raises(ValueError, match=r"mask\.png: not a readable picture"):
+            read(path)
+
+
+def test_a_mask_is_turned_by_xmp_like_its_photo(tmp_path):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(tmp_path / "mask.png", pnginfo=notes)
+    assert np.array_equal(read_grey(tmp_path / "mask.png"), read_photo(tmp_path / "mask.png")[..., 0])
