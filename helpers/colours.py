@@ -11,12 +11,13 @@ _SPACES = {"L": b"GRAY", "CMYK": b"CMYK"}
 def in_8_bits(picture):
     """A grey picture of 16 bits, of whole numbers or of fractions as "L"; any other as it is.
 
-    16 bits are scaled (Pillow alone would clip them to white), fractions are taken to run from 0 to 255.
+    16 bits are scaled (Pillow alone would clip them to white), fractions are taken to run from 0 to 255; what is no number is 0.
     """
     if not (picture.mode.startswith("I") or picture.mode == "F"):
         return picture
     scale = 255 / 65535 if picture.mode.startswith("I") else 1.0
-    return Image.fromarray((np.asarray(picture, np.float32) * scale).clip(0, 255).round().astype(np.uint8))
+    values = np.nan_to_num(np.asarray(picture, np.float32) * scale, nan=0)
+    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
 
 
 def in_colour(picture):

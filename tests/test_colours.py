@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from helpers.colours import in_colour
+from helpers.colours import in_8_bits, in_colour
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -95,3 +95,8 @@ def test_a_profile_that_is_broken_or_of_another_mode_counts_nothing(mode, colour
     if wrong == "another":
         wrong = LINEAR_GREY if mode != "L" else SRGB
     assert shown(mode, colour, wrong) == ("RGB", rgb, None)
+
+
+def test_what_is_no_number_is_black():
+    fractions = np.array([[np.nan, 1e38, -np.inf, np.inf, 7]], np.float32)
+    assert np.asarray(in_8_bits(Image.fromarray(fractions))).tolist() == [[0, 255, 0, 255, 7]]
