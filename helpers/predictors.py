@@ -83,12 +83,13 @@ class OnnxPredictor:
         self.session = _session(source, self.path, device)
         try:
             inputs, self.first = self.session.get_inputs(), self.session.get_outputs()[0].name
+            shapes = [each.shape for each in inputs]  # their sizes may have names, too
             told = self.session.get_modelmeta().custom_metadata_map
             notes = {key: json.loads(told[key]) for key in ("config", "network") if key in told}
             network, trained = notes.get("network", self.path.stem), trained_size(notes)
         except (ValueError, RecursionError) as error:  # names in no UTF-8, notes that are no JSON
             raise ValueError(f"{self.path}: its names or notes cannot be read ({error})") from error
-        shape = inputs[0].shape if len(inputs) == 1 else []
+        shape = shapes[0] if len(shapes) == 1 else []
         sizes = [side for side in shape if isinstance(side, int)]
         if (len(shape) != 4 or isinstance(shape[1], int) and shape[1] != 3 or inputs[0].type != "tensor(float)"
                 or not all(0 < side <= LARGEST for side in sizes)):  # fmt: skip

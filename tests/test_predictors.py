@@ -161,8 +161,10 @@ def test_notes_that_cannot_be_are_refused_by_name(metadata, tmp_path):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_names_in_no_utf_8_are_refused_by_name(tmp_path, capfd):
-    path = write_onnx(tmp_path / "latin.onnx", metadata={"network": "umlaut"})
+@pytest.mark.parametrize("options", [{"metadata": {"network": "umlaut"}}, {"shape": ("batch", 3, "umlaut", "width")}],
+                         ids=["notes", "size"])  # fmt: skip
+def test_names_in_no_utf_8_are_refused_by_name(options, tmp_path, capfd):
+    path = write_onnx(tmp_path / "latin.onnx", **options)
     path.write_bytes(path.read_bytes().replace(b"umlaut", b"uml\xe4ut"))
     with pytest.raises(ValueError, match=r"latin\.onnx: (its names or notes|not a readable)"):
         OnnxPredictor(path)
