@@ -87,7 +87,7 @@ class OnnxPredictor:
             told = self.session.get_modelmeta().custom_metadata_map
             notes = {key: json.loads(told[key]) for key in ("config", "network") if key in told}
             network, trained = notes.get("network", self.path.stem), trained_size(notes)
-        except (ValueError, RecursionError) as error:  # names in no UTF-8, notes that are no JSON
+        except (ValueError, IndexError, RecursionError) as error:  # no UTF-8, no output at all, no JSON
             raise ValueError(f"{self.path}: its names or notes cannot be read ({error})") from error
         shape = shapes[0] if len(shapes) == 1 else []
         sizes = [side for side in shape if isinstance(side, int)]

@@ -1,5 +1,6 @@
 """Predictors: the same maps as the network's own, from torch and from ONNX files, and files that are refused."""
 
+import base64
 import json
 import os
 import subprocess
@@ -222,6 +223,7 @@ def test_an_onnx_file_cuts_out_without_torch(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=True)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="reads Linux's /proc")
 def test_onnx_runtime_tells_its_maker_nothing(tmp_path):
     """From 1.29 on it would, by way of files that it begins as soon as it is imported."""
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
@@ -233,3 +235,14 @@ def test_onnx_runtime_tells_its_maker_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=True)
     assert list(tmp_path.rglob("*")) == []
     assert b"onnxruntime" not in done.stdout
+
+
+def test_a_model_without_an_output_is_refused_by_name():
+    """Its bytes as fuzzing found them: the list of its outputs has become part of the input."""
+    pytest.importorskip("onnxruntime")
+    model = base64.b64decode(
+        "CAk6ggEKJgoFaW5wdXQSBGdyZXkiClJlZHVjZU1lYW4qCwoEYXhlc0ABoAEHChQKBGdyZXkSA21hcCIHU2lnbW9pZBIEbWVhblovCgVpbnB1"
+        "dBImCiQIARIgCgsSBWJhdGNoCgIIAwoIEgZoZWlnaHQKBxIFd2lkjZed9AoDbWFwEgQKAggBQgQKABAR"
+    )
+    with pytest.raises(ValueError, match="the exported network: "):
+        OnnxPredictor(model)
