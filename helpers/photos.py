@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -19,7 +18,6 @@ from helpers.plausible import check_claim
 np.empty(31 * 2**20, np.uint8)
 
 ORIENTATION = 0x0112  # the EXIF tag
-_TURNING = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # in a PNG that may be turned; OpenCV reads fewer
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -190,9 +188,6 @@ def read_grey(path):
 
     Raises ValueError that names the file if it is unreadable or holds colours.
     """
-    grey = _read_grey_png(path)
-    if grey is not None:
-        return grey
     picture = open_picture(path)
     if picture.mode == "1":
         picture = picture.convert("L")
@@ -201,21 +196,6 @@ def read_grey(path):
     if picture.mode not in ("L", "P"):
         raise ValueError(f"{path}: a mask must be one 8-bit channel, found mode {picture.mode}; save it as grey PNG")
     return np.array(picture)
-
-
-def _read_grey_png(path):
-    """What Pillow makes of a PNG of one 8-bit channel, in nine tenths of the time; None for every other file."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(26)
-            if not data.startswith(b"\x89PNG") or data[24:] != b"\x08\x00":  # bits of a channel, grey without palette
-                return None
-            data += file.read()
-        if not any(turning in data for turning in _TURNING):
-            return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error):
-        pass  # Pillow tells what is wrong
-    return None
 
 
 def _is_grey(picture):

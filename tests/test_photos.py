@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image, ImageCms, PngImagePlugin, features
 
 from helpers.photos import (
@@ -410,7 +411,6 @@ def test_a_plain_tiff_of_every_mode_is_turned(mode, orientation, tmp_path):
 
 
 def test_a_mask_whose_exif_data_are_damaged_is_refused_like_its_photo(tmp_path):
-    """OpenCV passes over them, and would not turn it."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "camera", 6
     path = tmp_path / "mask.png"
@@ -427,3 +427,24 @@ def test_a_mask_is_turned_by_xmp_like_its_photo(tmp_path):
     notes.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
     Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(tmp_path / "mask.png", pnginfo=notes)
     assert np.array_equal(read_grey(tmp_path / "mask.png"), read_photo(tmp_path / "mask.png")[..., 0])
+
+
+MEMORY = """
+import resource, sys
+from helpers.photos import read_grey
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_grey(sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory in Linux's KiB")
+def test_a_mask_of_a_few_bytes_that_tells_of_a_gigabyte_takes_no_memory(tmp_path):
+    """As fuzzing found it: OpenCV would take the gigabyte first."""
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(tmp_path / "mask.png")
+    whole = (tmp_path / "mask.png").read_bytes()
+    place = whole.index(b"IDAT") - 4
+    (tmp_path / "mask.png").write_bytes(whole[:place] + (10**9).to_bytes(4) + whole[place + 4 :])
+    command = [sys.executable, "-c", MEMORY, tmp_path / "mask.png"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100_000  # KiB

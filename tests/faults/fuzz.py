@@ -22,6 +22,7 @@ def main():
     parser.add_argument("target")
     parser.add_argument("--runs", type=int, default=-1, help="executions (default: without end)")
     parser.add_argument("--seconds", type=int, default=0, help="at most (default: without end)")
+    parser.add_argument("--seed", type=int, default=0, help="for the same inputs every time (default: others)")
     parser.add_argument("--input", type=base64.b64decode, help="this one only, in base64")
     options = parser.parse_args()
     place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory, where there is such a place
@@ -65,7 +66,7 @@ def fuzz(options, scratch):
     lines = "".join(f'"{word}"\n' for word in sorted(words))
     (scratch / "words").write_text(f"# in the seeds\n{lines}", encoding="ascii")
     limits = [f"-runs={options.runs}", f"-max_total_time={options.seconds}", "-max_len=4096", "-timeout=60",
-              "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=0",
+              "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=0", f"-seed={options.seed}",
               f"-dict={scratch / 'words'}", f"-artifact_prefix={scratch}/"]
     atheris.Setup([sys.argv[0], str(corpus), *limits], once)
     atheris.Fuzz()

@@ -103,7 +103,7 @@ def mask(data, folder):
     with refusal(path):
         if look_inside(path)[0] > LARGE:
             return
-    shape = None  # a decoder of masks may read what the one of photos refuses
+    shape = None
     with refusal(path):
         rgb, (small, size) = read_photo(path), read_reduced(path, 2)
         assert rgb.dtype == np.uint8 and rgb.shape == (*size, 3) == (*picture_size(path), 3)
