@@ -34,7 +34,7 @@ test: $(INSTALLED)
 	    tests $(NOTEBOOK)
 
 trust: $(INSTALLED)
-	.venv/bin/python -m pytest --long tests/faults
+	.venv/bin/python -m pytest --long -o faulthandler_timeout=3600 tests/faults
 
 # What is committed: executed with the quick preset, outputs and counts kept, all else stripped.
 notebook: $(INSTALLED)

@@ -200,6 +200,13 @@ def main(arguments=None):
         text = text.splitlines()[-1] if "Traceback" in text else text  # a worker's error begins with its traceback
         print(f"error: {text}", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        # torch tells of it at any moment, between two halves of a step, too: the run is not saved as it stands
+        print("error: a loader's process was killed, as happens when memory runs out; set workers lower, and the same "
+              "command goes on from the last checkpoint", file=sys.stderr)  # fmt: skip
+        return 1
     if run.accelerator.is_main_process:
         best = f"best of epoch {run.best_epoch}" if run.best_epoch < run.epoch else "its best"
         loss = run.history["val"][-1][1]

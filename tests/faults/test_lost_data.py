@@ -1,11 +1,12 @@
-"""A data file vanishes or turns into something else while a run trains: one line, and after it is put right the same end."""
+"""A data file or its reader is lost while a run trains: one line, and after it is put right the same end."""
 
 import itertools
 import shutil
 
 import numpy as np
+import psutil
 import pytest
-from conftest import arguments, assert_same_end, error_of
+from conftest import arguments, assert_same_end, error_of, read_until, start
 from PIL import Image
 
 from helpers import training
@@ -101,3 +102,21 @@ def test_what_is_broken_is_read_in_the_second_epoch(part, make_run, copy):
     path, _ = file_of_the_second_epoch(part, make_run, copy)
     assert path.is_file()
     assert ("val" in str(path.relative_to(copy))) == (part == "validation photo")
+
+
+def test_a_loaders_process_is_killed(portrait_folder, tmp_path, survived):
+    """As by Linux, when memory runs out."""
+    command = ["-m", "helpers.training", *arguments(portrait_folder, tmp_path / "out", "workers=1")]
+    with start(*command) as process:
+        read_until(process, b"epoch 2/2")
+        children = psutil.Process(process.pid).children()
+        next(child for child in children if "spawn_main" in " ".join(child.cmdline())).kill()
+        told = process.stderr.read().decode()
+    assert process.returncode == 1
+    assert "\nerror: a loader's process was killed" in told and "Traceback" not in told
+    with start(*command) as process:
+        printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert b"\nresumed at epoch 1, batch 0\ntrained 2 epochs" in printed
+    survived("a loader's process killed (SIGKILL)", 1, "stopped in one line; the same command went on from the last "
+             "checkpoint to the end")  # fmt: skip
