@@ -35,7 +35,7 @@ def half_written(folder):
     return sorted(folder.glob(".*.tmp"))
 
 
-def wait_for(process, event, seconds=120):
+def wait_for(process, event, seconds=600):
     """Wait until `event()` is true; fails if the process ends before, or takes too long."""
     end = time.monotonic() + seconds
     while not event():
