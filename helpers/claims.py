@@ -211,7 +211,7 @@ def claim_table(rows, claim, portraits, region, metrics=("sad", "mse", "grad", "
     table = {metric: compare(rows, claim, portraits, region, metric) for metric in metrics}
     where = "whole image" if region == "whole" else "transition band"
     lines = [f"claim {claim}: {CLAIMS[claim].question} ({portraits} portraits, {where})"]
-    lines.append(f"{'':15}  n" + "".join(f"  {metric:^26}" for metric in metrics))
+    lines.append(f"{'':15}  n" + "".join(f"  {metric:^27}" for metric in metrics))
     for name in CLAIMS[claim].variants:
         cells = [table[metric].get(name) for metric in metrics]
         if cells[0] is None:
@@ -224,7 +224,7 @@ def claim_table(rows, claim, portraits, region, metrics=("sad", "mse", "grad", "
 def _cell(of):
     spread = f"± {of.spread:<7.4f}" if of.seeds > 1 else ""
     verdict = {"baseline": "", "none shown": "–"}.get(of.verdict, of.verdict)
-    return f"  {of.mean:8.4f} {spread:10}{verdict:7}"
+    return f"  {of.mean:8.4f} {spread:11}{verdict:7}"
 
 
 LEGEND = (
