@@ -91,7 +91,10 @@ class Matter:
         alpha = alpha_of(self.predict, pixels, self.size)
         colours = foreground_colours(pixels, alpha)
         grey = cv2.convertScaleAbs(_seen_through(alpha, opacity), alpha=255)
-        return Image.fromarray(np.dstack([colours, grey]))
+        del pixels, alpha  # of a large photo, half of the memory
+        cutout = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
+        cutout[..., 3] = grey
+        return Image.fromarray(cutout)
 
 
 def _pixels(photo):

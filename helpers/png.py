@@ -27,13 +27,14 @@ def encode_png(picture):
         raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG: {error}") from error
     if not written:
         raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG")
-    encoded, kept = encoded.tobytes(), b""
+    del pixels  # a photo's copy is much memory
+    encoded, kept = memoryview(encoded), b""
     if "icc_profile" in picture.info and picture.mode != "L":
         kept += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.info["icc_profile"]))
     if "dpi" in picture.info:
         per_metre = [round(dots / 0.0254) for dots in picture.info["dpi"]]
         kept += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
-    return encoded[:_HEAD] + kept + encoded[_HEAD:]
+    return b"".join([encoded[:_HEAD], kept, encoded[_HEAD:]])
 
 
 def _chunk(kind, data):
