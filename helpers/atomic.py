@@ -10,7 +10,7 @@ def whole_file(path):
     """A temporary path to write to; it becomes `path` if the block ends well, and is removed if it raises.
 
     So `path` is the old file or the new one, never a part of either. Its folder is made if there is none. An OSError
-    in the block names `path`.
+    of the system in the block names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,11 +25,11 @@ def whole_file(path):
 
 @contextmanager
 def naming(path):
-    """An OSError in the block that names no file, as that of a full disk, names `path`."""
+    """An OSError of the system in the block that names no file, as that of a full disk, names `path`."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.errno and error.filename is None:  # one without a number would lose its message
             error.filename = str(path)
         raise
 
