@@ -1,9 +1,11 @@
 """Damaged and foreign checkpoints: never taken for something else, and always a way to go on."""
 
+import io
 import os
 import random
 import re
 import shutil
+import zipfile
 
 import torch
 from conftest import arguments, assert_same_end, equal, error_of
@@ -62,8 +64,11 @@ def about_to_end(ended, folder):
 
 
 def flipped(data):
-    """A bit in the middle, where the weights are, is another."""
-    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+    """A bit in the middle of the largest tensor is another."""
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        largest = max(parts.infolist(), key=lambda part: part.file_size)
+        middle = data.index(parts.read(largest)) + largest.file_size // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
 def exchanged(data):

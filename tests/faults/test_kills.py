@@ -10,9 +10,8 @@ from types import SimpleNamespace
 import pytest
 from conftest import arguments, equal, error_of, start
 
-from helpers import assembly, training
+from helpers import training
 from helpers.checkpoints import FINAL, LATEST, read_checkpoint
-from helpers.devices import best_runtime
 from helpers.logs import HISTORY
 
 SAVING_AFTER_EVERY_BATCH = """
@@ -94,14 +93,13 @@ def at_random(numbers, seconds):
 
 @pytest.fixture(scope="module")
 def undisturbed(portrait_folder, tmp_path_factory):
-    """The folder of the same run in this process, and the seconds it took."""
+    """The folder of the same run, and the seconds it took."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "best_runtime", lambda *_: best_runtime("cpu", "float32"))
-        patch.setattr(training.fit, "__defaults__", (0,))
-        begin = time.monotonic()
-        assert training.main(arguments(portrait_folder, folder, *SETTINGS)) == 0
-        return SimpleNamespace(folder=folder, seconds=time.monotonic() - begin)
+    begin = time.monotonic()
+    with train(portrait_folder, folder) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return SimpleNamespace(folder=folder, seconds=time.monotonic() - begin)
 
 
 def table(folder):

@@ -191,7 +191,7 @@ def test_hostile_uploads_are_refused_and_leave_nothing(page, photos, survived):
         # no form, or a broken one
         for body in BROKEN.values():
             status, answer = await raw(page, "POST", "gradio_api/upload", body, MULTIPART)
-            assert status == 400 or (status == 200 and answer == b"[]")
+            assert status in (400, 413) or (status == 200 and answer == b"[]")  # Gradios differ
             tried += 1
         for path, kinds in (("upload", (JSON, FORM, "Content-Type: multipart/form-data", "Accept: */*")),
                             ("queue/join", (FORM, MULTIPART, JSON))):  # fmt: skip
