@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from helpers.samples import EpochBatches
 
 STOPS = signal.SIGINT, signal.SIGTERM
-"""Ctrl-C, and what a computer sends that shuts down, or a cluster at the end of a job's time."""
+"""Ctrl-C, and what the run is sent by a service manager or a cluster at the end of its time."""
 
 
 def make_loader(dataset, batch_size, shuffle, workers=0, process=0, processes=1):
@@ -30,10 +30,9 @@ def make_loader(dataset, batch_size, shuffle, workers=0, process=0, processes=1)
 
 
 def _leave_interrupts_to_the_run(_worker):
-    # Ctrl-C reaches every process of a terminal, and the end of a job all of its own; a worker that died of it would
-    # end the run before it could be saved
-    for stop in STOPS:
-        signal.signal(stop, signal.SIG_IGN)
+    # Ctrl-C reaches every process of a terminal; a worker that died of it would end the run before it could be saved.
+    # SIGTERM must end it: that is how Python ends the workers with the run
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
