@@ -18,6 +18,7 @@ def pytest_configure(config):
         os.environ.pop(name, None)
     config.portrait_work = tempfile.TemporaryDirectory(prefix="portrait-")
     os.environ["PORTRAIT_WORK"] = config.portrait_work.name
+    os.environ["PORTRAIT_CACHE"] = os.path.join(config.portrait_work.name, "cache")
     config.stash[SURVIVED] = []
 
 

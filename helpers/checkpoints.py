@@ -15,14 +15,13 @@ import torch
 from safetensors import safe_open
 
 from helpers.atomic import whole_file
+from helpers.config import BEST, FINAL, LATEST
 
 EXPORTED = ("network", "table", "config")
 """What a .safetensors file of ours tells of a checkpoint besides its weights, as JSON."""
 
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
 """Of weights, and of batch norm's counters."""
-
-LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
 
 
 @contextmanager

@@ -126,6 +126,9 @@ MINIMUM = {
     "synthetic_count": 8, "synthetic_size": 64,
 }  # fmt: skip
 
+LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
+"""The checkpoints of a run, by name; those of epochs have a number."""
+
 LARGEST = 8192
 """Pixels a side that a file may ask for; above that, memory would end before it was found to be damaged."""
 

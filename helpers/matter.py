@@ -8,8 +8,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from helpers.config import FINAL, trained_size
+from helpers.conversions import find_conversion, keep_conversion, key_of, may_have_gpu
 from helpers.foreground import foreground_colours
 from helpers.photos import to_rgb
+from helpers.predictors import OnnxPredictor, TorchPredictor, name_of
 from helpers.refine import refine
 
 STEP = 32
@@ -131,32 +134,40 @@ def load_matter(weights=None, device=None, size=None):
         raise ValueError(f"size={size}: the network needs {STEP} pixels at least")
     path = Path(weights or _best_lying())
     if path.suffix.lower() == ".onnx":
-        from helpers.predictors import OnnxPredictor  # without torch, which takes two seconds to import
-
         predict = OnnxPredictor(path, device)
         return Matter(predict, predict.size_for(size))
-    from helpers.config import trained_size
+    predict, trained = _fastest(path, device)
+    return Matter(predict, size or trained)
+
+
+def _fastest(path, device):
+    """The fastest predictor of a weight file, and the size it was trained at.
+
+    ONNX Runtime on a CPU that is slow in bfloat16, if it is installed; torch, which takes two seconds to import,
+    anywhere else. The file converted to ONNX is kept for the next time.
+    """
+    onnx, key = all(map(find_spec, ("onnx", "onnxruntime"))), None
+    if onnx and path.is_file() and (device == "cpu" or device is None and not may_have_gpu()):
+        key = key_of(path)
+        if kept := find_conversion(key):
+            predict = OnnxPredictor(kept, "cpu")
+            return predict, predict.trained
     from helpers.devices import best_runtime
     from helpers.networks import read_network
 
-    model, notes = read_network(path)
-    return Matter(_fastest(model, notes, best_runtime(device)), size or trained_size(notes))
-
-
-def _fastest(model, notes, runtime):
-    """The fastest predictor: ONNX Runtime on a CPU that is slow in bfloat16, if it is installed; torch anywhere else."""
-    from helpers.predictors import OnnxPredictor, TorchPredictor, name_of
-
-    if runtime.device.type != "cpu" or runtime.amp_dtype or not all(map(find_spec, ("onnx", "onnxruntime"))):
-        return TorchPredictor(model, runtime)
+    (model, notes), runtime = read_network(path), best_runtime(device)
+    if runtime.device.type != "cpu" or runtime.amp_dtype or not onnx:
+        return TorchPredictor(model, runtime), trained_size(notes)
     from helpers.onnx_export import to_onnx
 
-    return OnnxPredictor(to_onnx(model, {"network": name_of(model)} | notes).SerializeToString(), "cpu")
+    contents = to_onnx(model, {"network": name_of(model)} | notes).SerializeToString()
+    if key and key == key_of(path):  # else another network has been written there in the meantime
+        keep_conversion(key, contents)
+    return OnnxPredictor(contents, "cpu"), trained_size(notes)
 
 
 def _best_lying():
     """The best weight file in saved_models/; raises FileNotFoundError if there is none."""
-    from helpers.checkpoints import FINAL
     from helpers.pretrained import FOLDER, find_pretrained, find_shipped
 
     trained = FOLDER / FINAL

@@ -6,7 +6,6 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from tqdm import tqdm
 
 from helpers.atomic import whole_file
@@ -99,6 +98,8 @@ def find_encoder(network, folder=FOLDER):
     Looked for in `folder`, then in torchvision's own cache. In each the version named in `ENCODERS` comes first, then
     any other, such as `resnet50-0676ba61.pth`.
     """
+    import torch  # not at the top: a cutout asks here for weights, and may do without torch
+
     source = ENCODERS[network]
     for place in (Path(folder), Path(torch.hub.get_dir()) / "checkpoints"):
         paths = place.glob(source.file.replace(source.sha256, "?" * len(source.sha256)))

@@ -24,8 +24,8 @@ from tqdm import tqdm
 from helpers.alone import alone_in
 from helpers.assembly import assemble
 from helpers.atomic import remove_leftovers
-from helpers.checkpoints import FINAL, LATEST, keep_checkpoints, resume, write_checkpoint
-from helpers.config import PRESETS, load_config, parse_setting
+from helpers.checkpoints import keep_checkpoints, resume, write_checkpoint
+from helpers.config import FINAL, LATEST, PRESETS, load_config, parse_setting
 from helpers.loading import uninterrupted
 from helpers.logs import TensorBoard, told_elsewhere, write_history
 from helpers.mixing import parse_source

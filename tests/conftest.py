@@ -15,8 +15,8 @@ from PIL import Image
 
 from helpers import assembly, training
 from helpers.assembly import assemble
-from helpers.checkpoints import FINAL, read_checkpoint
-from helpers.config import load_config
+from helpers.checkpoints import read_checkpoint
+from helpers.config import FINAL, load_config
 from helpers.devices import Runtime
 from helpers.mixing import Source
 from helpers.u2net import LITE, TABLES

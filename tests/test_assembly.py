@@ -11,8 +11,8 @@ from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from helpers import assembly, training
 from helpers.assembly import assemble
-from helpers.checkpoints import LATEST, resume, write_checkpoint
-from helpers.config import load_config
+from helpers.checkpoints import resume, write_checkpoint
+from helpers.config import LATEST, load_config
 from helpers.losses import LOSSES
 from helpers.mixing import Source
 from helpers.networks import weights_out

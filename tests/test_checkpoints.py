@@ -11,9 +11,6 @@ import torch
 from safetensors.torch import save_file
 
 from helpers.checkpoints import (
-    BEST,
-    FINAL,
-    LATEST,
     keep_checkpoints,
     read_checkpoint,
     read_weights,
@@ -24,6 +21,7 @@ from helpers.checkpoints import (
     weights_of,
     write_checkpoint,
 )  # fmt: skip
+from helpers.config import BEST, FINAL, LATEST
 from helpers.u2net import U2Net, load_official, to_official
 
 STATE = {"weights": torch.arange(6.0), "epoch": 3, "history": {"val": [[4, 0.5]]}, "name": "x", "none": None}

@@ -10,7 +10,8 @@ import torch
 from conftest import Stop, stop_at
 from PIL import Image
 
-from helpers.checkpoints import FINAL, LATEST, read_checkpoint, resume, write_checkpoint
+from helpers.checkpoints import read_checkpoint, resume, write_checkpoint
+from helpers.config import FINAL, LATEST
 from helpers.logs import HISTORY, TensorBoard, history_rows, write_history
 from helpers.training import fit, train_epoch, validate
 from helpers.u2net import normalise

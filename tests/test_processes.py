@@ -12,8 +12,8 @@ from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
 from helpers import training
 from helpers.assembly import assemble
-from helpers.checkpoints import BEST, FINAL, LATEST, read_checkpoint, resume
-from helpers.config import load_config
+from helpers.checkpoints import read_checkpoint, resume
+from helpers.config import BEST, FINAL, LATEST, load_config
 from helpers.devices import best_runtime
 from helpers.logs import HISTORY
 from helpers.losses import rmse

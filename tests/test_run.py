@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.checkpoints import LATEST, read_checkpoint, resume, write_checkpoint
-from helpers.config import Config
+from helpers.checkpoints import read_checkpoint, resume, write_checkpoint
+from helpers.config import LATEST, Config
 from helpers.losses import matting_loss
 from helpers.run import UNBOUND, Run
 from helpers.schedule import one_cycle

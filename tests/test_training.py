@@ -16,7 +16,8 @@ from conftest import Stop, arguments, equal, error_of, read_until, same_run, sto
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from helpers import training
-from helpers.checkpoints import BEST, FINAL, LATEST, read_checkpoint, resume, write_checkpoint
+from helpers.checkpoints import read_checkpoint, resume, write_checkpoint
+from helpers.config import BEST, FINAL, LATEST
 from helpers.devices import best_runtime
 from helpers.ema import EMA
 from helpers.loading import STOPS

@@ -7,7 +7,8 @@ import pytest
 from conftest import arguments, assert_same_end
 
 from helpers import training
-from helpers.checkpoints import FINAL, read_checkpoint, set_aside
+from helpers.checkpoints import read_checkpoint, set_aside
+from helpers.config import FINAL
 from helpers.training import main
 
 

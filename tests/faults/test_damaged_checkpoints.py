@@ -11,7 +11,8 @@ import torch
 from conftest import arguments, assert_same_end, equal, error_of
 from torch import nn
 
-from helpers.checkpoints import LATEST, read_checkpoint, write_checkpoint
+from helpers.checkpoints import read_checkpoint, write_checkpoint
+from helpers.config import LATEST
 from helpers.training import main
 from helpers.u2net import TABLES
 

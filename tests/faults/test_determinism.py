@@ -5,7 +5,8 @@ import pytest
 import torch
 from conftest import same_run
 
-from helpers.checkpoints import FINAL, read_checkpoint
+from helpers.checkpoints import read_checkpoint
+from helpers.config import FINAL
 from helpers.training import fit
 
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import arguments, assert_same_end, error_of
 
 from helpers import checkpoints, training
-from helpers.checkpoints import FINAL, LATEST
+from helpers.config import FINAL, LATEST
 from helpers.logs import HISTORY
 from helpers.training import main
 

@@ -11,7 +11,8 @@ import pytest
 from conftest import arguments, equal, error_of, start
 
 from helpers import training
-from helpers.checkpoints import FINAL, LATEST, read_checkpoint
+from helpers.checkpoints import read_checkpoint
+from helpers.config import FINAL, LATEST
 from helpers.logs import HISTORY
 
 SAVING_AFTER_EVERY_BATCH = """

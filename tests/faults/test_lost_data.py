@@ -10,7 +10,8 @@ from conftest import arguments, assert_same_end, error_of, read_until, start
 from PIL import Image
 
 from helpers import training
-from helpers.checkpoints import LATEST, read_checkpoint
+from helpers.checkpoints import read_checkpoint
+from helpers.config import LATEST
 from helpers.training import main
 
 SETTINGS = ("checkpoint_every=1",)
