@@ -21,9 +21,12 @@ class TorchPredictor:
     """A copy of a network of `helpers.networks`, made ready to predict on a `helpers.devices.Runtime`."""
 
     def __init__(self, model, runtime):
+        import torch
+
         self.runtime = runtime
+        layout = torch.contiguous_format if runtime.device.type == "mps" else torch.channels_last  # without gradients
         # in the precision that autocast computes in: it would convert the weights anew for every picture
-        self.model = fused(model).to(runtime.device, runtime.amp_dtype, memory_format=runtime.memory_format)
+        self.model = fused(model).to(runtime.device, runtime.amp_dtype, memory_format=layout)
         precision = str(runtime.amp_dtype or "float32").removeprefix("torch.")
         self.name = f"{name_of(model)}, torch, {runtime.device} {precision}"
 

@@ -40,10 +40,19 @@ def test_the_cpu_uses_bfloat16_only_where_the_chip_has_it(supported, monkeypatch
     assert best_runtime("cpu").amp_dtype == (torch.bfloat16 if supported else None)
 
 
+@pytest.mark.parametrize("avx2, avx512, layout", [
+    (True, False, torch.contiguous_format), (True, True, torch.channels_last), (False, False, torch.channels_last),
+])  # fmt: skip
+def test_the_cpu_trains_contiguous_where_it_has_avx2_alone(avx2, avx512, layout, monkeypatch):
+    for name, supported in (("avx2", avx2), ("avx512", avx512), ("avx512_bf16", False), ("amx_tile", False)):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda supported=supported: supported, raising=False)
+    assert best_runtime("cpu").memory_format == layout
+
+
 def test_a_torch_that_cannot_tell_means_float32(monkeypatch):
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.delattr(torch.cpu, name, raising=False)
-    assert best_runtime("cpu").amp_dtype is None
+    for name in ("avx2", "avx512", "avx512_bf16", "amx_tile"):
+        monkeypatch.delattr(torch.cpu, f"_is_{name}_supported", raising=False)
+    assert best_runtime("cpu") == Runtime(torch.device("cpu"), None, torch.channels_last)
 
 
 def product(runtime):
