@@ -18,7 +18,7 @@ from helpers.pairs import READINGS, Pair
 from helpers.persons import users_of
 from helpers.photos import picture_size
 from helpers.splits import SPLITS, Found, with_validation
-from helpers.texts import read_text
+from helpers.texts import read_text, shown
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("image", "mask", "category", "split", "width", "height", "reading", "rough")
@@ -64,7 +64,7 @@ def read_manifest(path):
         for row in filter(_is_filled, reader):
             split, pair = _parsed(path.parent, row)
             if pair.image in lines:
-                raise ValueError(f"{pair.image} stands in line {lines[pair.image]} already")
+                raise ValueError(f"{shown(pair.image)} stands in line {lines[pair.image]} already")
             lines[pair.image] = reader.line_num
             found = splits.setdefault(split, Found([], [], [], []))
             if not pair.truth.is_file():

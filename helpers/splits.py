@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.pairs import Pair
+from helpers.texts import shown
 
 SPLITS = ("train", "val", "test")
 
@@ -32,7 +33,7 @@ class Found(NamedTuple):
 
 
 def _first_names(files):
-    return ", ".join(path.name for path in files[:3]) + (", …" if len(files) > 3 else "")
+    return ", ".join(shown(path.name) for path in files[:3]) + (", …" if len(files) > 3 else "")
 
 
 def with_validation(splits, users=None):

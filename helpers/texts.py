@@ -1,4 +1,4 @@
-"""Text files that people wrote, such as lists and tables."""
+"""Texts that people wrote: files such as lists and tables, and names of files in messages."""
 
 from pathlib import Path
 
@@ -12,3 +12,9 @@ def read_text(path):
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f'{path}: not in UTF-8; save it as "CSV UTF-8", or as plain text in UTF-8') from None
+
+
+def shown(name):
+    """A file's name as a message shows it: quoted, with escapes, if a line end or the like in it would tear the line."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)

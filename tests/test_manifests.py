@@ -153,6 +153,12 @@ def test_a_row_that_cannot_be_understood_is_named_by_its_line(row, complaint, sp
     assert str(caught.value).endswith(f"{complaint}; correct or remove the line")
 
 
+def test_a_name_with_a_line_end_stays_in_the_line_of_its_error(tmp_path):
+    path = written(tmp_path / "manifest.csv", *["a\x1db.jpg,a.png"] * 2, header="image,mask")
+    with pytest.raises(ValueError, match=r"manifest\.csv, line 3: '.*a\\x1db\.jpg' stands in line 2 already"):
+        read_manifest(path)
+
+
 def test_a_field_without_end_is_refused(tmp_path):
     for text in ("image,mask,{}\n", "image,mask\n{},a.png\n"):
         (tmp_path / "manifest.csv").write_text(text.format("x" * 200_000), encoding="utf-8")

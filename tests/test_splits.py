@@ -84,3 +84,9 @@ def test_what_is_left_out_in_words():
         "files that share a name: 4 (a0.png, a1.png, a2.png, …)"
     )
     assert found("a").left_out() == ""
+
+
+def test_names_with_line_ends_stay_in_one_line():
+    assert Found([], [Path("a\x0cb.png"), Path("é.png")], [], []).left_out() == (
+        "photos without a truth: 2 ('a\\x0cb.png', é.png)"
+    )

@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from conftest import arguments, equal, error_of, start
+from conftest import arguments, error_of, same_run, start
 
 from helpers import training
 from helpers.checkpoints import read_checkpoint
@@ -116,14 +116,11 @@ def position(folder):
     return state["epoch"], state["batch"]
 
 
-def assert_same_end(folder, expected):
+def assert_same_files(folder, expected):
     """All files of two finished runs are the same but for the time they took and unused random numbers."""
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in expected.iterdir())
     for path in expected.glob("*.pth"):
-        ours, theirs = read_checkpoint(folder / path.name), read_checkpoint(path)
-        assert ours.keys() == theirs.keys()
-        for part in theirs.keys() - {"rng", "timing"}:
-            assert equal(ours[part], theirs[part]), (path.name, part)
+        assert same_run(read_checkpoint(folder / path.name), read_checkpoint(path)), path.name
     assert table(folder) == table(expected)
     final = read_checkpoint(folder / FINAL)
     assert (len(final["history"]["train"]), len(final["history"]["val"]), len(final["timing"])) == (16, 4, 4)
@@ -143,7 +140,7 @@ def test_killed_at_any_moment_a_run_ends_the_same(undisturbed, portrait_folder, 
         if process.returncode == 0:  # it was not killed, or too late
             epoch, batch = max(positions, default=(0, 0))
             assert f"\nresumed at epoch {epoch}, batch {batch}\n" in printed.decode() or (epoch, batch) == (0, 0)
-            assert_same_end(folder, undisturbed.folder)
+            assert_same_files(folder, undisturbed.folder)
             moments, finished = moments[not moments[0] :], finished + 1
             folder, positions = tmp_path / str(finished + 1), []
             continue
