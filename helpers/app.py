@@ -23,6 +23,7 @@ try:
     import gradio as gr
     from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
     from starlette.middleware import Middleware  # of what Gradio is built on
+    from starlette.responses import PlainTextResponse
 
     from helpers.bodies import BROKEN, BoundedBodies
 except ModuleNotFoundError as error:
@@ -45,15 +46,18 @@ FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
 
 
 class _LocalOnly:
-    """Adds the `POLICY` to all answers, and takes out of pages what refers to other servers.
+    """Adds the `POLICY` to all answers, takes out of pages what refers to other servers, and asks none for a visitor.
 
     The policy alone does not hinder a browser from connecting in advance, as some releases ask with rel="preconnect".
+    Gradio takes an address for the name of a file: by its release it fetches what lies there, or sends visitors there.
     """
 
     def __init__(self, app):
         self.app = app
 
     async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and "://" in scope["path"]:
+            return await PlainTextResponse("only files of this page", 403)(scope, receive, send)
         is_page = False
 
         async def send_local(message):

@@ -343,6 +343,12 @@ def test_files_of_the_server_and_descriptions_for_programs_are_not_handed_out(se
     assert config["footer_links"] == []
 
 
+@pytest.mark.parametrize("way", ["file=http://", "file=https://", "file/https://", "file=%68ttps:%2f%2f"])
+def test_no_address_is_fetched_for_a_visitor_nor_is_one_sent_there(way, server):
+    """Gradio's own answer, for what is no public address, has another text."""
+    assert answer(f"{server.url}gradio_api/{way}127.0.0.1:9/x.png") == (403, b"only files of this page")
+
+
 @pytest.mark.parametrize("host, alone", [
     ("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True),
     ("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("", False), ("example.org", False),
