@@ -51,6 +51,7 @@ def find_conversion(key):
 def keep_conversion(key, contents):
     """Keep the bytes of an .onnx file for the next start; where nothing can be written, nothing is kept."""
     with suppress(OSError, RuntimeError):
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)  # the weights may be for their owner's eyes only
         with whole_file(folder() / _name(key, contents)) as temporary:
             temporary.write_bytes(contents)
         for path in sorted(folder().glob("*.onnx"), key=os.path.getmtime)[:-KEPT]:

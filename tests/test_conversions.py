@@ -57,6 +57,7 @@ print(matter.name, matter.size)
 def test_a_damaged_one_is_made_anew(weights, cache):
     whole = load_matter(weights, "cpu").alpha(PHOTO)
     (path,) = cache.iterdir()
+    assert cache.stat().st_mode & 0o77 == 0  # its owner's alone
     contents = path.read_bytes()
     for damaged in (contents[:-1], contents[:5000] + bytes([contents[5000] ^ 1]) + contents[5001:], b""):
         path.write_bytes(damaged)
