@@ -64,5 +64,7 @@ grow p96 96 1 1.5e-3 p64b "${half[@]}"
 grow p160 160 1 1e-3 p96 "$masked,weight=2.5" "$first/portraits" "$first/composites,weight=.4" "$made,weight=.35"
 grow p192 192 1 1e-3 p160 "$masked,weight=2" "$first/portraits,weight=.6" "$second/portraits,weight=1.4" \
     "$second/composites,weight=.6" "$made,weight=.3"
+grow p256 256 1 1e-3 p192 "$masked,weight=2" "$first/portraits,weight=.4" "$second/portraits,weight=1.2" \
+    "$second/composites,weight=.5" "$made,weight=.2"
 
-"$python" -m helpers.export "$work/p192/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
+"$python" -m helpers.export "$work/p256/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
