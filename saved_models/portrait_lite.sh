@@ -36,6 +36,20 @@ grow() {
     train "$name" "$size" "$epochs" "$rate" ema=0.998 augmentation=strong truth=mattes -- "${options[@]}"
 }
 
+# average FIRST SECOND SHARE OUT: a checkpoint's weights moved by a share of the way to those of the stage after it
+average() {
+    "$python" - "$work/$1/final_model_ckpt.pth" "$work/$2/final_model_ckpt.pth" "$3" "$4" <<'END'
+import sys
+from helpers.checkpoints import read_checkpoint, write_checkpoint
+
+first, second = (read_checkpoint(path) for path in sys.argv[1:3])
+for name, weights in second["model_state_dict"].items():
+    if weights.is_floating_point():
+        weights.lerp_(first["model_state_dict"][name], 1 - float(sys.argv[3]))
+write_checkpoint(sys.argv[4], second)
+END
+}
+
 # label PHOTOS OUT TEACHER [OPTION …]: photos without masks, once
 label() {
     if [ ! -e "$2/done" ]; then
@@ -66,5 +80,7 @@ grow p192 192 1 1e-3 p160 "$masked,weight=2" "$first/portraits,weight=.6" "$seco
     "$second/composites,weight=.6" "$made,weight=.3"
 grow p256 256 1 1e-3 p192 "$masked,weight=2" "$first/portraits,weight=.4" "$second/portraits,weight=1.2" \
     "$second/composites,weight=.5" "$made,weight=.2"
+# of the last two stages each knows something that the other has lost
+average p192 p256 .8 "$work/averaged.pth"
 
-"$python" -m helpers.export "$work/p256/final_model_ckpt.pth" "$work/portrait_lite.safetensors"
+"$python" -m helpers.export "$work/averaged.pth" "$work/portrait_lite.safetensors"
