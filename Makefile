@@ -52,7 +52,8 @@ clean:
 
 .venv: $(INSTALLED)
 
-# The stamp is newer than pyproject.toml once everything in there is installed.
+# The stamp is newer than pyproject.toml once everything in there is installed. The weights are loaded once, as what is
+# converted then is kept, and the first cutout does not have to wait for it.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "Python 3.11 or newer is needed, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." \
@@ -64,5 +65,6 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(if $(TORCH_INDEX),$(PIP) install -q --index-url $(TORCH_INDEX) torch torchvision)
 	@$(PIP) install -q -e '.[test]'
+	@.venv/bin/python -c 'from helpers.cutout import load_matter; load_matter()' || true
 	@touch $@
 	@echo "Installed."
