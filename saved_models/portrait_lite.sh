@@ -16,6 +16,7 @@ masked=$(realpath "$1") photos=$(realpath "$2") u2netp=$(realpath "$3") work=$(r
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export NO_ALBUMENTATIONS_UPDATE=1
 python=$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)
+at_once=0
 made=$work/made soft=$work/soft first=$work/figures0 second=$work/figures2
 
 # train NAME SIZE EPOCHS RATE [FIELD=VALUE …] [-- OPTION …]: one stage, into WORK/NAME
@@ -33,7 +34,8 @@ grow() {
     shift 5
     for data in "$@"; do options+=(--data "$data"); done
     if [ "$start" ]; then options+=(--weights "$work/$start/final_model_ckpt.pth"); fi
-    train "$name" "$size" "$epochs" "$rate" ema=0.998 augmentation=strong truth=mattes -- "${options[@]}"
+    train "$name" "$size" "$epochs" "$rate" ema=0.998 augmentation=strong truth=mattes micro_batch="$at_once" \
+        -- "${options[@]}"
 }
 
 # average FIRST SECOND SHARE OUT: a checkpoint's weights moved by a share of the way to those of the stage after it
@@ -80,7 +82,15 @@ grow p192 192 1 1e-3 p160 "$masked,weight=2" "$first/portraits,weight=.6" "$seco
     "$second/composites,weight=.6" "$made,weight=.3"
 grow p256 256 1 1e-3 p192 "$masked,weight=2" "$first/portraits,weight=.4" "$second/portraits,weight=1.2" \
     "$second/composites,weight=.5" "$made,weight=.2"
+# mostly hand-made masks from here on, and more of them than any stage before;
+# two processes trained these stages, so that batch norm saw four pictures at once
+at_once=4
+grow p192b 192 1 1e-3 p256 "$masked,weight=6" "$first/portraits,weight=.3" "$first/composites,weight=.6" \
+    "$second/portraits,weight=.6" "$second/composites,weight=1.5" "$made,weight=.25"
+grow p256b 256 1 5e-4 p192b "$masked,weight=1.6" "$first/portraits,weight=.1" "$first/composites,weight=.2" \
+    "$second/portraits,weight=.2" "$second/composites,weight=.45" "$made,weight=.1"
+
 # of the last two stages each knows something that the other has lost
-average p192 p256 .8 "$work/averaged.pth"
+average p192b p256b .75 "$work/averaged.pth"
 
 "$python" -m helpers.export "$work/averaged.pth" "$work/portrait_lite.safetensors"
