@@ -82,8 +82,7 @@ grow p192 192 1 1e-3 p160 "$masked,weight=2" "$first/portraits,weight=.6" "$seco
     "$second/composites,weight=.6" "$made,weight=.3"
 grow p256 256 1 1e-3 p192 "$masked,weight=2" "$first/portraits,weight=.4" "$second/portraits,weight=1.2" \
     "$second/composites,weight=.5" "$made,weight=.2"
-# mostly hand-made masks from here on, and more of them than any stage before;
-# two processes trained these stages, so that batch norm saw four pictures at once
+# three quarters hand-made masks from here on; two processes trained these stages: batch norm saw four pictures at once
 at_once=4
 grow p192b 192 1 1e-3 p256 "$masked,weight=6" "$first/portraits,weight=.3" "$first/composites,weight=.6" \
     "$second/portraits,weight=.6" "$second/composites,weight=1.5" "$made,weight=.25"
