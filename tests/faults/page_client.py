@@ -68,8 +68,8 @@ class Failed(Exception):
 
 def connected(url):
     """A browser: a client of the page with cookies of its own, which asks no proxy."""
-    # connections that the server is about to close are not taken again
-    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=120, limits=httpx.Limits(keepalive_expiry=2))
+    # No connection is kept: a server may hang up on one just as the next request comes, and only browsers ask again.
+    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=120, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class Tab:
@@ -189,6 +189,8 @@ class Crowd:
                     assert "Queue is full" in str(reason)
                     self.counts["refused"] += 1
                     await asyncio.sleep(chance.uniform(0.1, 0.5))
+                except httpx.TransportError as error:
+                    self.errors.append(f"{error!r} of {error.request.method} {error.request.url.path}")
                 except Exception as error:
                     self.errors.append(repr(error))
 
