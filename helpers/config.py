@@ -22,7 +22,7 @@ class Config:
         clip: longest gradient that is not shortened (0: any).
         ema: decay of the running average of the weights, such as .999, that is validated and kept (0: none).
         freeze_encoder: train the decoder only, for small data sets; needs weights to start from.
-        loss: `report`, `notebook` for the published notebook's variant, or `cross_entropy`.
+        loss: `report`, `notebook` for the published notebook's variant, `cross_entropy`, or `l1`, whose edges are sharper.
         edge_weight: λ, the weight of the transition term (≥ 0).
         edge_width: side of the square that widens the edge mask, in pixels (odd).
         rough_width: the same for the unknown band of rough masks, in which nothing counts.
@@ -114,7 +114,7 @@ ODD = ("edge_width", "rough_width")
 CHOICES = {
     "network": ("u2net", "u2net_lite", "resnet50_unet"),
     "schedule": ("one_cycle", "plateau"),
-    "loss": ("report", "notebook", "cross_entropy"),
+    "loss": ("report", "notebook", "cross_entropy", "l1"),
     "augmentation": ("report", "strong"),
     "truth": ("annotations", "mattes"),
     "best_by": ("loss", "mse", "mad", "iou"),

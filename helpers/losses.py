@@ -114,4 +114,5 @@ LOSSES = {
     "report": matting_loss,
     "notebook": published_loss,
     "cross_entropy": partial(matting_loss, error=cross_entropy),
+    "l1": partial(matting_loss, error=l1),
 }
