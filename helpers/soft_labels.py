@@ -1,8 +1,8 @@
-"""Photos of people without masks, made into training data by a teacher: a network that already cuts people out well.
+"""Photos of people without masks, made into training data by teachers: networks that already cut people out well.
 
-    python -m helpers.soft_labels PHOTOS OUT --weights teacher.pth
+    python -m helpers.soft_labels PHOTOS OUT [--weights teacher.pth …]
 
-writes two data sets: `OUT/portraits` with the upper bodies, the whole photos of those who stand, and the teacher's
+writes two data sets: `OUT/portraits` with the upper bodies, the whole photos of those who stand, and the teachers' mean
 alphas as their truth ("soft labels", Hinton et al., "Distilling the knowledge in a neural network", 2015); and
 `OUT/composites` with the upper bodies cut out and what the photos show beside them, for people on other backgrounds.
 """
@@ -33,14 +33,14 @@ NARROWEST = 80
 """Pixels that a strip beside a person needs to become a background."""
 
 
-def soft_alpha(matter, photo):
-    """The teacher's alpha (H, W) float32 of a photo (H, W, 3) uint8: the mean over it and its mirror image."""
-    mirrored = matter.alpha(np.ascontiguousarray(photo[:, ::-1]))
-    return (matter.alpha(photo) + mirrored[:, ::-1]) / 2
+def soft_alpha(teachers, photo):
+    """The alpha (H, W) float32 of a photo (H, W, 3) uint8: the mean over all `Matter`s, and over its mirror image."""
+    mirrored = np.ascontiguousarray(photo[:, ::-1])
+    return np.mean([alpha for each in teachers for alpha in (each.alpha(photo), each.alpha(mirrored)[:, ::-1])], axis=0)
 
 
 def is_sure(alpha):
-    """Whether the teacher sees a person and knows where it ends; a blurred guess would only teach to guess."""
+    """Whether the teachers see a person and agree where it ends; a blurred guess would only teach to guess."""
     share, doubt = alpha.mean(), np.minimum(alpha, 1 - alpha).mean()
     return bool(share >= LEAST_SHARE and doubt <= DOUBT * share)
 
@@ -68,10 +68,10 @@ def beside(photo, alpha):
     return [strip for strip in strips if strip.shape[1] >= NARROWEST]
 
 
-def label(matter, paths, out):
+def label(teachers, paths, out):
     """Write both data sets for the photos in `paths`, with a progress bar; returns how many portraits there are.
 
-    Photos that are unreadable or whose alpha is unsure are named and left out.
+    `teachers` are `Matter`s. Photos that are unreadable or whose alpha is unsure are named and left out.
     """
     out, written = Path(out), 0
     for number, path in enumerate(tqdm(paths, desc="soft labels", mininterval=1)):
@@ -80,16 +80,16 @@ def label(matter, paths, out):
         except ValueError as error:
             tqdm.write(f"skipped: {error}")
             continue
-        whole = soft_alpha(matter, photo)
+        whole = soft_alpha(teachers, photo)
         square = upper_body(whole)
         if square is None:
             tqdm.write(f"skipped: {path}: nobody there")
             continue
         y, x, side = square
         portrait = np.ascontiguousarray(photo[y : y + side, x : x + side])
-        alpha = soft_alpha(matter, portrait)
+        alpha = soft_alpha(teachers, portrait)
         if not is_sure(alpha):
-            tqdm.write(f"skipped: {path}: the teacher is not sure")
+            tqdm.write(f"skipped: {path}: the teachers are not sure")
             continue
         name = f"{number:05d}-{path.stem}"  # photos of different folders may share their stem
         _save_pair(out / "portraits", name, portrait, alpha)
@@ -118,16 +118,18 @@ def _save(path, pixels):
 
 
 def main(arguments=None):
-    """Command line: `python -m helpers.soft_labels PHOTOS OUT [--weights FILE]`."""
+    """Command line: `python -m helpers.soft_labels PHOTOS OUT [--weights FILE …]`."""
     parser = argparse.ArgumentParser(prog="python -m helpers.soft_labels", description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="folder of photos with people")
     parser.add_argument("out", type=Path, help="where portraits/ and composites/ are written")
-    parser.add_argument("--weights", help="the teacher's; default: the best in saved_models/")
+    parser.add_argument("--weights", action="append", metavar="FILE", help="a teacher's; given again, the mean of "
+                        "several teaches; default: the best in saved_models/")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of its input; default: what it was trained at")
     options = parser.parse_args(arguments)
     try:
         paths = picture_files(options.photos)
-        written = label(load_matter(options.weights, size=options.size), paths, options.out)
+        teachers = [load_matter(file, size=options.size) for file in options.weights or [None]]
+        written = label(teachers, paths, options.out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

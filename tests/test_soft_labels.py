@@ -1,5 +1,7 @@
 """Photos without masks into training data: what is cropped, what is refused, what is written."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -37,9 +39,17 @@ def photo_of(box, value=255, size=(240, 320)):
 
 def test_the_label_of_a_mirrored_photo_is_the_mirrored_label(matter):
     photo = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
-    alpha = soft_alpha(matter, photo)
+    alpha = soft_alpha([matter], photo)
     assert alpha.shape == (50, 40)
-    assert np.allclose(alpha[:, ::-1], soft_alpha(matter, np.ascontiguousarray(photo[:, ::-1])), atol=1e-6)
+    assert np.allclose(alpha[:, ::-1], soft_alpha([matter], np.ascontiguousarray(photo[:, ::-1])), atol=1e-6)
+
+
+def test_several_teachers_weigh_the_same(matter):
+    photo = photo_of((10, 10, 30, 20), size=(50, 40))
+    blind = SimpleNamespace(alpha=lambda photo: np.zeros(photo.shape[:2], np.float32))
+    alone, together = (soft_alpha(teachers, photo) for teachers in ([matter], [matter, blind]))
+    assert alone.max() > 0.9
+    assert np.allclose(together, alone / 2, atol=1e-6)
 
 
 def test_upper_bodies():
@@ -89,9 +99,9 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
     }.items():  # fmt: skip
         Image.fromarray(photo).save(photos / f"{name}.png")
     (photos / "e.jpg").write_bytes(b"no picture")
-    assert label(matter, sorted(photos.iterdir()), out) == 2
+    assert label([matter], sorted(photos.iterdir()), out) == 2
     told = capsys.readouterr()
-    for skipped in ("b.png: the teacher is not sure", "c.png: nobody there", "e.jpg: not a readable picture"):
+    for skipped in ("b.png: the teachers are not sure", "c.png: nobody there", "e.jpg: not a readable picture"):
         assert skipped in told.out + told.err
     pairs = sorted(pair for found in find_splits(out / "portraits", "mattes").values() for pair in found.pairs)
     assert [pair.image.name for pair in pairs] == ["00000-a-whole.jpg", "00000-a.jpg", "00003-d.jpg"]
@@ -109,9 +119,13 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
 def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):
     (tmp_path / "photos").mkdir()
     Image.fromarray(photo_of((60, 120, 180, 80))).save(tmp_path / "photos" / "a.png")
-    monkeypatch.setattr("helpers.soft_labels.load_matter", lambda weights, size: matter)
+    loaded = []
+    monkeypatch.setattr("helpers.soft_labels.load_matter", lambda *given, size: loaded.append((*given, size)) or matter)
     assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 0
     assert "1 of 1 photos" in capsys.readouterr().out
+    two = ["--weights", "a.pth", "--weights", "b.pth", "--size", "96"]
+    assert main([*two, str(tmp_path / "photos"), str(tmp_path / "out")]) == 0
+    assert loaded == [(None, None), ("a.pth", 96), ("b.pth", 96)]
     Image.fromarray(photo_of((0, 0, 0, 0))).save(tmp_path / "photos" / "b.png")
     assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 1
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
