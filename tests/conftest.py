@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +25,9 @@ from helpers.u2net import LITE, TABLES
 ROOT = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(1)  # tiny networks get slower, not faster, on more
+
+# a shell's background job ignores Ctrl-C, and so would every process that the tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
