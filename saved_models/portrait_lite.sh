@@ -98,8 +98,8 @@ average p192b p256b .75 averaged
 # the photos labelled anew by a better teacher, and three more stages, a good half of them hand-made masks, up to the
 # size that the network is used at
 train teacher2 224 6 5e-4 ema=0.99 micro_batch="$at_once" -- --data "$masked" --weights "$u2netp"
-label "$photos" "$work/relabelled" "$work/teacher2/final_model_ckpt.pth" --size 288
 anew=$work/relabelled
+label "$photos" "$anew" "$work/teacher2/final_model_ckpt.pth" --size 288
 grow r192 192 1 1e-3 averaged "$masked,weight=9.5" "$anew/portraits" "$anew/composites,weight=1.5" "$made,weight=.75"
 grow r256 256 1 1e-3 r192 "$masked,weight=6.2" "$anew/portraits,weight=.65" "$anew/composites" "$made,weight=.5"
 grow r320 320 1 8e-4 r256 "$masked,weight=5.2" "$anew/portraits,weight=.55" "$anew/composites,weight=.85" \
@@ -107,16 +107,17 @@ grow r320 320 1 8e-4 r256 "$masked,weight=5.2" "$anew/portraits,weight=.55" "$an
 
 # absolute error from here on: RMSE leaves every edge softer than the masks are
 loss=l1
-train teacher3 224 6 5e-4 loss=l1 ema=0.99 best_by=mad micro_batch="$at_once" -- --data "$masked" --weights "$u2netp"
+train teacher3 224 6 5e-4 loss="$loss" ema=0.99 best_by=mad micro_batch="$at_once" \
+    -- --data "$masked" --weights "$u2netp"
 grow s256 256 1 1e-3 r320 "$masked,weight=6" "$made,weight=.6"
 # labelled anew by both, the one sure of its edges, the other of people however they are framed
-label "$photos" "$work/agreed" "$work/teacher3/final_model_ckpt.pth" \
-    --weights "$work/s256/final_model_ckpt.pth" --size 288
 agreed=$work/agreed
+label "$photos" "$agreed" "$work/teacher3/final_model_ckpt.pth" --weights "$work/s256/final_model_ckpt.pth" --size 288
 grow s320 320 1 8e-4 s256 "$masked,weight=8.5" "$agreed/portraits,weight=1.4" "$agreed/composites,weight=2.3" \
     "$made,weight=.8"
 
-# the soft labels made edges softer again and other framings better: a third of the way, then hand-made masks only
+# the soft labels made edges softer again, but a third of the way there other framings are better than at either end;
+# then hand-made masks only
 average s256 s320 .33 between
 grow h320 320 1 5e-4 between "$masked,weight=7" "$made,weight=.4"
 average between h320 .5 shipped
