@@ -26,7 +26,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 run: $(INSTALLED)
 	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET); its sections as they come:"
-	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m helpers.execute $(NOTEBOOK) $(OUT)
+	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m helpers.notebook $(NOTEBOOK) $(OUT)
 	@echo "Done: the executed notebook is $(OUT)/$(NOTEBOOK), the cutouts are in $(OUT)/cutouts/"
 
 test: $(INSTALLED)
@@ -38,7 +38,7 @@ trust: $(INSTALLED)
 
 # What is committed: executed with the quick preset, outputs and counts kept, all else stripped.
 notebook: $(INSTALLED)
-	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.execute $(NOTEBOOK) out
+	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.notebook $(NOTEBOOK) out
 	.venv/bin/nbstripout --keep-output --keep-count out/$(NOTEBOOK)
 	cp out/$(NOTEBOOK) $(NOTEBOOK)
 

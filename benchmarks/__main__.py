@@ -1,6 +1,6 @@
 """The speed tables of the README, as Markdown:
 
-    python -m benchmarks [input] [steps] [loading] [memory] [networks] [command]
+python -m benchmarks [input] [steps] [loading] [memory] [networks] [command]
 """
 
 import sys

@@ -15,14 +15,14 @@ import torch
 from PIL import Image, ImageOps
 
 from benchmarks.timing import Row, alternate, seconds
+from helpers.cutout.matter import load_matter
+from helpers.cutout.predictors import OnnxPredictor
 from helpers.devices import Runtime
-from helpers.export import write_int8
-from helpers.matter import load_matter
-from helpers.networks import build, weights_out
-from helpers.onnx_export import write_onnx
-from helpers.photos import read_photo, sample_portraits
-from helpers.predictors import OnnxPredictor
-from helpers.pretrained import find_shipped
+from helpers.export.__main__ import write_int8
+from helpers.files.photos import read_photo, sample_portraits
+from helpers.networks.onnx_export import write_onnx
+from helpers.networks.pretrained import find_shipped
+from helpers.networks.registry import build, weights_out
 from helpers.u2net import outputs_of
 
 SIZE = 320
@@ -71,7 +71,15 @@ def command(repeats=2):
         write_onnx(weights, folder / "lite.onnx")
         os.environ["U2NET_HOME"] = str(folder)  # rembg takes models from there only
         model = json.dumps({"model_path": str(folder / "lite.onnx")})
-        theirs = [str(Path(sys.executable).with_name("rembg")), "p", "-m", "u2net_custom", "-x", model, folder / "photos"]
+        theirs = [
+            str(Path(sys.executable).with_name("rembg")),
+            "p",
+            "-m",
+            "u2net_custom",
+            "-x",
+            model,
+            folder / "photos",
+        ]
         ours = [sys.executable, "-m", "helpers.cutout", "--weights", folder / "lite.onnx", folder / "photos", "-o"]
         turns = []
         for turn in range(repeats):
@@ -80,13 +88,27 @@ def command(repeats=2):
                 if len(list((folder / f"{name}{turn}").glob("*.png"))) != PHOTOS:
                     raise RuntimeError(f"{name}: not all photos were cut out")
         os.environ["PORTRAIT_CACHE"] = str(folder / "kept")
-        cutout = [sys.executable, "-m", "helpers.cutout", "--weights", weights, sample_portraits()[0], "-o", folder / "first"]
+        cutout = [
+            sys.executable,
+            "-m",
+            "helpers.cutout",
+            "--weights",
+            weights,
+            sample_portraits()[0],
+            "-o",
+            folder / "first",
+        ]
         starts = {
             "the command's --help": [_measured(sys.executable, "-m", "helpers.cutout", "--help")[0] for _ in range(5)],
-            "a cutout, 512 × 600, by weights used for the first time": [_first(cutout, folder / "kept") for _ in range(5)],
+            "a cutout, 512 × 600, by weights used for the first time": [
+                _first(cutout, folder / "kept") for _ in range(5)
+            ],
             "the same, from the second time on": [_measured(*cutout)[0] for _ in range(5)],
         }
-    lines = [f"| {PHOTOS} photos of {WIDTH} × {HEIGHT} → RGBA PNG | `rembg p` | ours | ratio | at least |", "|---|---|---|---|---|"]
+    lines = [
+        f"| {PHOTOS} photos of {WIDTH} × {HEIGHT} → RGBA PNG | `rembg p` | ours | ratio | at least |",
+        "|---|---|---|---|---|",
+    ]
     for place, (what, unit, least) in enumerate((("time", "s", "2"), ("memory at most", "MB", "1"))):
         plain, mine = (median(turn[way][place] for turn in turns) for way in (0, 1))
         lines.append(f"| {what} | {plain:.0f} {unit} | {mine:.0f} {unit} | {plain / mine:.1f} | {least} |")

@@ -18,10 +18,10 @@ from PIL import Image
 
 from benchmarks.timing import Row
 from helpers.augment import least_side, training_transform
-from helpers.layouts import find_pairs
-from helpers.preparing import prepare
-from helpers.samples import PortraitDataset
-from helpers.synthetic import make_portrait
+from helpers.datasets.layouts import find_pairs
+from helpers.datasets.prepare import prepare
+from helpers.samples.samples import PortraitDataset
+from helpers.synthetic.dataset import make_portrait
 
 SIZE, COUNT = 320, 24
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.input import make_originals
-from helpers.assembly import assemble
 from helpers.config import load_config
-from helpers.mixing import Source
-from helpers.preparing import prepare
-from helpers.training import train_epoch
+from helpers.datasets.prepare import prepare
+from helpers.samples.mixing import Source
+from helpers.training.loop import train_epoch
+from helpers.training.setup import assemble
 
 VISITS = 40  # so that an epoch lasts
 

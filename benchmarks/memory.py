@@ -5,17 +5,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from helpers.synthetic import write_dataset
+from helpers.synthetic.dataset import write_dataset
 
 COUNTS = (200, 2000)
 EPOCHS = 4
 
 MEASURE = """
 import sys
-from helpers.assembly import assemble
+from helpers.training.setup import assemble
 from helpers.config import load_config
-from helpers.mixing import Source
-from helpers.training import train_epoch, validate
+from helpers.samples.mixing import Source
+from helpers.training.loop import train_epoch, validate
 
 def megabytes():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) / 1024

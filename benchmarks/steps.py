@@ -5,8 +5,8 @@ import torch
 from benchmarks.timing import Row, alternate
 from helpers.devices import Runtime, best_runtime
 from helpers.losses import matting_loss
-from helpers.networks import build
-from helpers.steps import train_step
+from helpers.networks.registry import build
+from helpers.training.step import train_step
 from helpers.u2net import normalise
 
 SIZE = 320

@@ -107,6 +107,13 @@ class Config:
             )
 
 
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and standard deviation, for RGB in [0, 1]: what every network here expects of its input.
+
+The U²-Net code, torchvision's weights and the report (section 4) share them. They stand here because a cutout by ONNX
+Runtime needs them and does without torch.
+"""
+
 AUTO = "auto"
 KINDS = {field.name: float if field.name == "max_lr" else field.type for field in dataclasses.fields(Config)}
 """The type of every field; `max_lr` may be `AUTO` instead of a number."""

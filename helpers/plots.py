@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from PIL import Image
 
-from helpers.layouts import CLASSES
+from helpers.datasets.layouts import CLASSES
 from helpers.schedule import annihilation_start
 
 CLASS_COLOURS = ListedColormap(
@@ -182,7 +182,7 @@ def sunset(height, width):
 def claims(panels, metric):
     """One metric of several training runs by variant: each seed a dot, their mean a bar; the baseline's is drawn on.
 
-    `panels` maps a title to `{variant: {seed: value}}`, as `helpers.claims.values_of` returns it, the baseline first.
+    `panels` maps a title to `{variant: {seed: value}}`, as `helpers.experiments.claims.values_of` returns it, the baseline first.
     """
     rows = max(len(values) for values in panels.values())
     figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 0.9 + 0.28 * rows), squeeze=False)

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.atomic import whole_file
 from helpers.cutout import foreground_colours, load_matter
-from helpers.photos import picture_files, read_photo
+from helpers.files.atomic import whole_file
+from helpers.files.photos import picture_files, read_photo
 
 DOUBT = 0.1
 """Photos whose alpha's mean distance to the nearer of 0 and 1 is a larger share of the person are left out."""

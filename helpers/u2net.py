@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.imagenet import DEVIATION, MEAN
+from helpers.config import DEVIATION, MEAN
 
 
 def normalise(images):

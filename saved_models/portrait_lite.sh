@@ -44,7 +44,8 @@ average() {
     mkdir -p "$work/$4"
     "$python" - "$work/$1/$file" "$work/$2/$file" "$3" "$work/$4/$file" <<'END'
 import sys
-from helpers.checkpoints import read_checkpoint, write_checkpoint
+from helpers.networks.weights import read_checkpoint
+from helpers.training.checkpoints import write_checkpoint
 
 first, second = (read_checkpoint(path) for path in sys.argv[1:3])
 for name, weights in second["model_state_dict"].items():

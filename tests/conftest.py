@@ -1,10 +1,7 @@
 """What several tests share: a tiny portrait folder, runs on it, and the files beside the repository."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +10,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import ROOT, arguments, draw_portrait
 
-from helpers import assembly, training
-from helpers.assembly import assemble
-from helpers.checkpoints import read_checkpoint
-from helpers.config import FINAL, load_config
+from helpers.config import load_config
 from helpers.devices import Runtime
-from helpers.mixing import Source
+from helpers.samples.mixing import Source
+from helpers.training import setup as assembly
+from helpers.training.__main__ import main
+from helpers.training.setup import assemble
 from helpers.u2net import LITE, TABLES
-
-ROOT = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(1)  # tiny networks get slower, not faster, on more
 
@@ -37,19 +33,6 @@ def shared():
     if not folder.is_dir():
         pytest.skip("the folder ../shared is not there")
     return folder
-
-
-def draw_portrait(numbers):
-    """A head and shoulders from ellipses: photo (H, W, 3) and class ids (H, W), both uint8, 48 to 80 pixels a side."""
-    height, width = numbers.integers(48, 81, 2)
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    ids = np.zeros((height, width), np.uint8)
-    ids[(x / 0.8) ** 2 + ((y - 1) / 0.7) ** 2 < 1] = 1
-    ids[(x / 0.4) ** 2 + ((y + 0.2) / 0.55) ** 2 < 1] = 2
-    for name, across, down in (("eye", -0.15, -0.3), ("eye", 0.15, -0.3), ("lips", 0, 0.1)):
-        ids[((x - across) / 0.08) ** 2 + ((y - down) / 0.06) ** 2 < 1] = 7 if name == "lips" else 5
-    photo = numbers.integers(0, 256, (9, 3), np.uint8)[ids].astype(float) + numbers.normal(0, 8, (height, width, 3))
-    return photo.clip(0, 255).astype(np.uint8), ids
 
 
 @pytest.fixture(scope="session")
@@ -118,83 +101,11 @@ def ended(tiny, float32, portrait_folder, tmp_path_factory):
     """The folder of a `headless` run with `arguments(…, "checkpoint_every=1")` that nothing disturbed."""
     folder = tmp_path_factory.mktemp("ended")
     with tiny_headless_runs(tiny, float32):
-        assert training.main(arguments(portrait_folder, folder, "checkpoint_every=1")) == 0
+        assert main(arguments(portrait_folder, folder, "checkpoint_every=1")) == 0
     return folder
-
-
-def assert_same_end(folder, ended):
-    """A folder holds the files of the run that ended undisturbed, and its weights, but for settings that may differ."""
-    assert sorted(path.name for path in folder.glob("*.*")) == sorted(path.name for path in ended.iterdir())
-    ours, theirs = ({**read_checkpoint(place / FINAL), "config": None} for place in (folder, ended))
-    assert same_run(ours, theirs)
-
-
-def error_of(code, capsys):
-    """The one line of a run that failed as it should."""
-    printed = capsys.readouterr()
-    assert code == 1
-    lines = [line for line in printed.err.splitlines() if line.strip() and "%|" not in line]  # no progress bars
-    assert len(lines) == 1, printed.err
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 @pytest.fixture
 def copy(portrait_folder, tmp_path):
     """The tiny portraits, to be broken."""
     return Path(shutil.copytree(portrait_folder, tmp_path / "copy"))
-
-
-class Stop(Exception):
-    """The machine is switched off."""
-
-
-def stop_at(step):
-    """Something to call after every batch that switches the machine off after this step."""
-
-    def after(run):
-        if run.step == step:
-            raise Stop
-
-    return after
-
-
-def equal(first, second):
-    """Whether two nested states are the same, bit by bit."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
-    if isinstance(first, list):
-        return len(first) == len(second) and all(map(equal, first, second))
-    return first == second
-
-
-def same_run(first, second):
-    """Whether two checkpoints are the same in all but the time they took, and the random numbers, which other tests
-    have drawn from as well."""
-    free = {"rng": None, "timing": None}
-    return equal(first | free, second | free)
-
-
-def arguments(data, out, *settings, preset="smoke"):
-    """The command line of a small headless run."""
-    settings = ("image_size=32", "batch_size=3", "epochs=2", *settings)
-    return ["--preset", preset, "--data", str(data), "--out", str(out),
-            *(part for setting in settings for part in ("--set", setting))]  # fmt: skip
-
-
-def start(*arguments):
-    """A Python process in the repository, on one core and no GPU, whose outputs are pipes."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, **pipes)
-
-
-def read_until(process, text):
-    """Read the error output of a process, its progress bars, until `text` appears in it."""
-    seen = b""
-    while text not in seen:
-        piece = process.stderr.read1()
-        assert piece, seen.decode()
-        seen += piece

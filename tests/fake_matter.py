@@ -1,9 +1,9 @@
-"""A stand-in for `helpers.matter.Matter` whose alphas are known beforehand."""
+"""A stand-in for `helpers.cutout.matter.Matter` whose alphas are known beforehand."""
 
 import numpy as np
 from PIL import Image
 
-from helpers.photos import to_rgb
+from helpers.files.photos import to_rgb
 
 
 class LeftHalf:

@@ -20,9 +20,9 @@ from helpers.augment import (
     training_transform,
     validation_transform,
     visual_group,
-)  # fmt: skip
-from helpers.pairs import Pair
-from helpers.samples import PortraitDataset
+)
+from helpers.datasets.pairs import Pair
+from helpers.samples.samples import PortraitDataset
 
 ROOT = Path(__file__).resolve().parents[1]
 

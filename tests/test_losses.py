@@ -262,7 +262,14 @@ def test_l1_by_hand():
     assert l1(pred, true).item() == pytest.approx((0.6 + 0.4 + 0.2 + 0.1 + 0.4) / 8)
     assert l1(pred, true, maps([1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])).item() == pytest.approx((0.6 + 0.4) / 8)
     assert gradient(lambda pred: l1(pred, true), pred).flatten().tolist() == [
-        1 / 8, 0, -1 / 8, -1 / 8, 1 / 8, 0, 0, 1 / 8
+        1 / 8,
+        0,
+        -1 / 8,
+        -1 / 8,
+        1 / 8,
+        0,
+        0,
+        1 / 8,
     ]
 
 

@@ -1,56 +1,73 @@
-"""The committed notebook: executed from top to bottom, clean, small, and in short cells."""
-
-import itertools
-import json
-from pathlib import Path
+import base64
+import io
 
 import nbformat
+import numpy as np
 import pytest
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
 
-PATH = Path(__file__).parent.parent / "Data_Mining_project.ipynb"
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return nbformat.read(PATH, as_version=4).cells
-
-
-@pytest.fixture(scope="module")
-def code(cells):
-    return [cell for cell in cells if cell.cell_type == "code"]
+from helpers.devices import best_runtime
+from helpers.losses import rmse
+from helpers.notebook import device_report, execute, show_source
 
 
-def test_it_was_executed_top_to_bottom(code):
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+def write_notebook(path, *sources):
+    new = nbformat.v4
+    cells = [new.new_markdown_cell("## 1 A section\nmore"), *(new.new_code_cell(source) for source in sources)]
+    nbformat.write(new.new_notebook(cells=cells), path)
 
 
-def test_its_outputs_hold_no_error_no_widget_and_no_path_of_a_machine(code):
-    outputs = [output for cell in code for output in cell.outputs]
-    assert {output.output_type for output in outputs} <= {"stream", "display_data", "execute_result"}
-    text = json.dumps(outputs)
-    for forbidden in ("widget-view", "/home/", "/tmp/", "/root/", "/work/", "Traceback"):
-        assert forbidden not in text
+def test_the_executed_copy_lands_in_the_folder_and_sections_are_announced(tmp_path, capsys):
+    write_notebook(tmp_path / "lesson.ipynb", "print(6 * 7)")
+    out = execute(tmp_path / "lesson.ipynb", tmp_path / "out")
+    assert out == tmp_path / "out" / "lesson.ipynb"
+    assert nbformat.read(out, 4).cells[1].outputs[0].text == "42\n"
+    assert nbformat.read(tmp_path / "lesson.ipynb", 4).cells[1].outputs == []
+    assert capsys.readouterr().out == "1 A section\n"
 
 
-def test_it_is_small_and_has_no_metadata_of_its_run(code):
-    assert PATH.stat().st_size < 1_500_000
-    assert all(set(cell.metadata) <= {"tags"} for cell in code)
+def test_a_failing_cell_is_raised_and_the_copy_shows_how_far_it_came(tmp_path):
+    write_notebook(tmp_path / "lesson.ipynb", "print('before')", "1 / 0", "print('after')")
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        execute(tmp_path / "lesson.ipynb", tmp_path / "out")
+    cells = nbformat.read(tmp_path / "out" / "lesson.ipynb", 4).cells
+    assert cells[1].outputs[0].text == "before\n"
+    assert cells[2].outputs[0].ename == "ZeroDivisionError"
+    assert cells[3].outputs == []
 
 
-def test_its_cells_are_short_and_explained(cells, code):
-    lengths = sorted(sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code)
-    assert lengths[len(lengths) // 2] <= 6
-    assert lengths[int(len(lengths) * 0.9)] <= 22
-    runs = [len(list(group)) for kind, group in itertools.groupby(cells, lambda c: c.cell_type) if kind == "code"]
-    assert max(runs) <= 2
+FIGURE = """import io
+import numpy as np
+from IPython.display import Image as Shown
+from PIL import Image
+pixels = np.zeros((40, 60, 4), np.uint8)
+pixels[..., 3] = {opacity}
+pixels[:20, :30, 0] = np.arange(30)
+file = io.BytesIO()
+Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+Shown(file.getvalue())"""
 
 
-def test_it_shows_its_results_as_pictures(code):
-    pictures = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) >= 15
+@pytest.mark.parametrize("opacity, mode", [(255, "RGB"), (100, "RGBA")])
+def test_figures_keep_their_pixels_and_lose_an_opaque_alpha_channel(opacity, mode, tmp_path):
+    write_notebook(tmp_path / "lesson.ipynb", FIGURE.format(opacity=opacity))
+    [output] = nbformat.read(execute(tmp_path / "lesson.ipynb", tmp_path / "out"), 4).cells[1].outputs
+    figure = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+    pixels = np.array(figure.convert("RGBA"))
+    assert figure.mode == mode
+    assert (pixels[:20, :30, 0] == np.arange(30)).all()
+    assert (pixels[..., 3] == opacity).all() and not pixels[20:, :, :3].any()
 
 
-def test_its_twelve_sections_are_there(cells):
-    headings = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-    numbers = [line.split()[1] for line in headings if line.startswith("## ")]
-    assert numbers == [str(i) for i in range(1, 13)]
+def test_show_source_shows_the_code_that_runs_and_its_file():
+    markdown = show_source(rmse).data
+    assert markdown.startswith("*helpers/losses.py*\n```python\ndef rmse(pred, true, mask=None):")
+    assert "(pred - true) ** 2" in markdown
+    assert markdown.endswith("\n```")
+
+
+def test_the_device_report_names_device_precision_and_versions():
+    report = device_report(best_runtime("cpu"))
+    for word in ("cpu", "precision", "torch", "albumentations", "opencv"):
+        assert word in report

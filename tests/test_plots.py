@@ -7,7 +7,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from helpers import plots  # noqa: E402
-from helpers.pairs import Pair  # noqa: E402
+from helpers.datasets.pairs import Pair  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ from PIL import Image
 
 from helpers.augment import validation_transform
 from helpers.cutout import Matter
-from helpers.layouts import find_splits
-from helpers.mixing import Source, mix
-from helpers.pairs import read_alpha
-from helpers.predictors import TorchPredictor
+from helpers.cutout.predictors import TorchPredictor
+from helpers.datasets.layouts import find_splits
+from helpers.datasets.pairs import read_alpha
+from helpers.samples.mixing import Source, mix
 from helpers.soft_labels import NARROWEST, beside, is_sure, label, main, soft_alpha, upper_body
 
 
@@ -86,7 +86,7 @@ def test_what_lies_beside_the_person():
     photo, alpha = np.zeros((20, 300, 3), np.uint8), np.zeros((20, 300))
     alpha[:, 100:230] = 1
     assert [strip.shape for strip in beside(photo, alpha)] == [(20, 100, 3)]
-    assert 300 - 230 < NARROWEST
+    assert NARROWEST > 300 - 230
     assert [strip.shape for strip in beside(photo, np.zeros((20, 300)))] == [(20, 300, 3)]
 
 

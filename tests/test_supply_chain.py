@@ -6,11 +6,11 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 
 import pytest
-from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
+from support import ROOT
 
-from helpers.pretrained import ENCODERS, SOURCES
+from helpers.networks.pretrained import ENCODERS, SOURCES
 
 CODE = sorted(path for folder in ("helpers", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 REFUSED = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "subprocess.getoutput", "pickle.load",

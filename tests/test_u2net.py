@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers.photos import read_photo, sample_portraits
+from helpers.files.photos import read_photo, sample_portraits
 from helpers.u2net import RSU, U2Net, load_official, normalise, resize_like, to_official
 
 

@@ -1,6 +1,6 @@
 """Does one thing again and again in this process, and prints what it holds meanwhile; started by test_long_run.py.
 
-    python again_and_again.py torch|onnx|leak|train COUNT FOLDER
+python again_and_again.py torch|onnx|leak|train COUNT FOLDER
 """
 
 import gc
@@ -14,11 +14,11 @@ import psutil
 import torch
 from PIL import Image
 
-from helpers.cut_files import cut_files, plan
+from helpers.cutout.batch import cut_files, plan
+from helpers.cutout.matter import Matter
+from helpers.cutout.output import Look
+from helpers.cutout.predictors import OnnxPredictor, TorchPredictor
 from helpers.devices import Runtime
-from helpers.looks import Look
-from helpers.matter import Matter
-from helpers.predictors import OnnxPredictor, TorchPredictor
 from helpers.u2net import LITE, TABLES, U2Net
 
 CPU = Runtime(torch.device("cpu"), None, torch.contiguous_format)
@@ -49,7 +49,7 @@ def predictor(kind):
     torch.manual_seed(0)
     model = U2Net(TABLES["u2net_lite"])
     if kind == "onnx":
-        from helpers.onnx_export import to_onnx
+        from helpers.networks.onnx_export import to_onnx
 
         return OnnxPredictor(to_onnx(model, {"network": "tiny"}).SerializeToString(), "cpu")
     return TorchPredictor(model, CPU) if kind == "torch" else lambda images: np.zeros(images[:, 0].shape, np.float32)
@@ -73,10 +73,10 @@ def cut_out(kind, count, folder):
 
 def train(epochs, data):
     """A headless run's epochs, its network the tiny one."""
-    from helpers.assembly import assemble  # with all that only training needs
     from helpers.config import load_config
-    from helpers.mixing import Source
-    from helpers.training import train_epoch, validate
+    from helpers.samples.mixing import Source
+    from helpers.training.loop import train_epoch, validate
+    from helpers.training.setup import assemble  # with all that only training needs
 
     run, val_loader = assemble(load_config("smoke", image_size=32, batch_size=3, epochs=epochs), [Source(data)])
     for _ in range(epochs):

@@ -65,9 +65,18 @@ def fuzz(options, scratch):
     words = {word.decode() for seed in seeds for word in re.findall(rb"\w[\w.]{2,20}", seed, re.ASCII)}
     lines = "".join(f'"{word}"\n' for word in sorted(words))
     (scratch / "words").write_text(f"# in the seeds\n{lines}", encoding="ascii")
-    limits = [f"-runs={options.runs}", f"-max_total_time={options.seconds}", "-max_len=4096", "-timeout=60",
-              "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=0", f"-seed={options.seed}",
-              f"-dict={scratch / 'words'}", f"-artifact_prefix={scratch}/"]
+    limits = [
+        f"-runs={options.runs}",
+        f"-max_total_time={options.seconds}",
+        "-max_len=4096",
+        "-timeout=60",
+        "-rss_limit_mb=4096",
+        "-print_final_stats=1",
+        "-verbosity=0",
+        f"-seed={options.seed}",
+        f"-dict={scratch / 'words'}",
+        f"-artifact_prefix={scratch}/",
+    ]
     atheris.Setup([sys.argv[0], str(corpus), *limits], once)
     atheris.Fuzz()
 

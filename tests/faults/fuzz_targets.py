@@ -19,15 +19,23 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from helpers.config import KINDS, PRESETS, Config, load_config, parse_setting
-from helpers.known_layouts import LAYOUTS
-from helpers.layouts import find_splits
-from helpers.manifests import MANIFEST, read_manifest
-from helpers.pairs import READINGS, Pair, read_alpha, read_pair
-from helpers.persons import user_ids, users_of
-from helpers.photos import FORMATS, look_inside, open_photo, picture_size, read_grey, read_photo, read_reduced, to_rgb
-from helpers.png import encode_png
-from helpers.splits import SPLITS
-from helpers.truths import find_truths
+from helpers.datasets.layout_table import LAYOUTS
+from helpers.datasets.layouts import find_splits
+from helpers.datasets.manifests import MANIFEST, read_manifest
+from helpers.datasets.pairs import READINGS, Pair, read_alpha, read_pair
+from helpers.datasets.splits import SPLITS, user_ids, users_of
+from helpers.files.photos import (
+    FORMATS,
+    look_inside,
+    open_photo,
+    picture_size,
+    read_grey,
+    read_photo,
+    read_reduced,
+    to_rgb,
+)
+from helpers.files.png import encode_png
+from helpers.metrics.ground_truth import find_truths
 
 MEMORY = 256 * 1024
 """KiB that one small input may add to the process's peak."""
@@ -108,7 +116,7 @@ def mask(data, folder):
         rgb, (small, size) = read_photo(path), read_reduced(path, 2)
         assert rgb.dtype == np.uint8 and rgb.shape == (*size, 3) == (*picture_size(path), 3)
         shape = rgb.shape[:2]
-        assert small.dtype == np.uint8 and all(2 <= side or side == whole for side, whole in zip(small.shape, size))
+        assert small.dtype == np.uint8 and all(side >= 2 or side == whole for side, whole in zip(small.shape, size))
     with refusal(path):
         grey = read_grey(path)
         assert grey.dtype == np.uint8 and grey.shape == (shape or grey.shape)
@@ -195,8 +203,14 @@ MANIFESTS = [
 def persons(data, folder):
     """The meta.csv of a data set in EasyPortrait's layout."""
     path = folder / "meta.csv"
-    _grown(folder, *(f"{kind}/train/{name}" for name in "ab" for kind, name in (("images", f"{name}.jpg"),
-                                                                                ("annotations", f"{name}.png"))))
+    _grown(
+        folder,
+        *(
+            f"{kind}/train/{name}"
+            for name in "ab"
+            for kind, name in (("images", f"{name}.jpg"), ("annotations", f"{name}.png"))
+        ),
+    )
     path.write_bytes(data)
     with refusal(path):
         users = users_of(folder)
@@ -295,8 +309,8 @@ def settings():
 
 
 def parse_source(text):
-    """`helpers.mixing.parse_source`, which imports torch."""
-    from helpers import mixing
+    """`helpers.samples.mixing.parse_source`, which imports torch."""
+    from helpers.samples import mixing
 
     return mixing.parse_source(text)
 
@@ -338,8 +352,8 @@ def pickled(data, folder):
 def _read_checkpoint(data, folder, extension):
     import torch
 
-    from helpers.checkpoints import read_checkpoint, read_weights
-    from helpers.networks import read_network
+    from helpers.networks.registry import read_network
+    from helpers.networks.weights import read_checkpoint, read_weights
 
     path = folder / f"input{extension}"
     path.write_bytes(data)
@@ -439,7 +453,7 @@ def model(data, _folder):
 
 
 def _predict(data):
-    from helpers.predictors import OnnxPredictor
+    from helpers.cutout.predictors import OnnxPredictor
 
     with refusal(NAME):
         predictor = OnnxPredictor(data, "cpu")

@@ -20,15 +20,16 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from conftest import ROOT
 from PIL import Image
+from support import ROOT
 
 MULTIPART, JSON = "Content-Type: multipart/form-data; boundary=e", "Content-Type: application/json"
 FORM, CHUNKED = "Content-Type: application/x-www-form-urlencoded", "Transfer-Encoding: chunked"
 PATIENCE = 10  # seconds that the server of these tests gives a body; 30 otherwise
 SERVER = f"""
 import sys
-from helpers import app, bodies
+from helpers.app import interface as app
+from helpers.app import limits as bodies
 bodies.PATIENCE = {PATIENCE}
 sys.exit(app.main(sys.argv[1:]))
 """
@@ -51,7 +52,7 @@ def page_process(weights, temporary):
             line = process.stdout.readline()
             assert line, log.read_text()
             running = psutil.Process(process.pid)
-            home, = (Path(each) for each in Path(temporary).glob("portrait-page-*") if each not in others)
+            (home,) = (Path(each) for each in Path(temporary).glob("portrait-page-*") if each not in others)
             yield SimpleNamespace(url=line.split()[0], port=port, popen=process, process=running, home=lambda: home,
                                   temporary=Path(temporary), told=log.read_text)  # fmt: skip
         finally:
@@ -69,7 +70,9 @@ class Failed(Exception):
 def connected(url):
     """A browser: a client of the page with cookies of its own, which asks no proxy."""
     # No connection is kept: a server may hang up on one just as the next request comes, and only browsers ask again.
-    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=120, limits=httpx.Limits(max_keepalive_connections=0))
+    return httpx.AsyncClient(
+        base_url=url, trust_env=False, timeout=120, limits=httpx.Limits(max_keepalive_connections=0)
+    )
 
 
 class Tab:

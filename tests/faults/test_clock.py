@@ -4,17 +4,16 @@ import random
 import time
 
 import pytest
-from conftest import arguments, assert_same_end
+from support import arguments, assert_same_end
 
-from helpers import training
-from helpers.checkpoints import read_checkpoint, set_aside
 from helpers.config import FINAL
-from helpers.training import main
+from helpers.networks.weights import read_checkpoint
+from helpers.training import loop as training
+from helpers.training.__main__ import main
+from helpers.training.checkpoints import set_aside
 
 
-def test_the_clock_jumps_all_the_time(
-    headless, ended, portrait_folder, tmp_path, capsys, monkeypatch, survived
-):
+def test_the_clock_jumps_all_the_time(headless, ended, portrait_folder, tmp_path, capsys, monkeypatch, survived):
     """Whoever asks for the time of the day, tqdm and TensorBoard included, is told another moment of 1970 to 2100."""
     pytest.importorskip("tensorboard")
     numbers, told, localtime, saved = random.Random(0), [], time.localtime, []

@@ -8,12 +8,13 @@ import shutil
 import zipfile
 
 import torch
-from conftest import arguments, assert_same_end, equal, error_of
+from support import arguments, assert_same_end, equal, error_of
 from torch import nn
 
-from helpers.checkpoints import read_checkpoint, write_checkpoint
 from helpers.config import LATEST
-from helpers.training import main
+from helpers.networks.weights import read_checkpoint
+from helpers.training.__main__ import main
+from helpers.training.checkpoints import write_checkpoint
 from helpers.u2net import TABLES
 
 SETTINGS = ("checkpoint_every=1",)
@@ -112,7 +113,10 @@ def test_a_foreign_latest_is_refused(headless, ended, portrait_folder, tmp_path,
     monkeypatch.setitem(TABLES, "u2net_full", tiny)
     for foreign, told in [
         (state | {"recipe": recipe | {"network": "u2net_full"}}, "from a run with another network;"),
-        (state | {"recipe": recipe | {"seed": 7, "initial weights": "0"}}, "from a run with another seed, initial weights;"),
+        (
+            state | {"recipe": recipe | {"seed": 7, "initial weights": "0"}},
+            "from a run with another seed, initial weights;",
+        ),
         (state | {"recipe": recipe | {"dropout": 0.5}}, "from a run with another dropout;"),
         ({key: state[key] for key in state if key != "timing"}, "of this project, it lacks timing;"),
         ({key: state[key] for key in state if key != "rng"}, "of this project, it lacks rng;"),

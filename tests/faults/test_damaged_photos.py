@@ -9,8 +9,8 @@ import pytest
 from fake_matter import LeftHalf
 from PIL import Image, ImageCms
 
-from helpers.cutout import main
-from helpers.photos import open_picture
+from helpers.cutout.__main__ import main
+from helpers.files.photos import open_picture
 
 COUNT = 1000
 
@@ -91,5 +91,8 @@ def test_a_thousand_damaged_photos(options, tmp_path, monkeypatch, capsys, survi
     for path in out.iterdir():
         assert open_picture(path).mode == ("L" if options else "RGBA")
     assert {path: path.read_bytes() for path in photos.iterdir()} == before
-    survived(f"damaged photos, {'masks' if options else 'cutouts'} by the command", len(before),
-             f"{len(written)} done, {len(skipped)} skipped by name; none stopped it or left a file that is not whole")
+    survived(
+        f"damaged photos, {'masks' if options else 'cutouts'} by the command",
+        len(before),
+        f"{len(written)} done, {len(skipped)} skipped by name; none stopped it or left a file that is not whole",
+    )

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import same_run
+from support import same_run
 
-from helpers.checkpoints import read_checkpoint
 from helpers.config import FINAL
-from helpers.training import fit
+from helpers.networks.weights import read_checkpoint
+from helpers.training.loop import fit
 
 
 def trained(make_run, folder, workers=0, **settings):

@@ -5,12 +5,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import arguments, assert_same_end, error_of
+from support import arguments, assert_same_end, error_of
 
-from helpers import checkpoints, training
 from helpers.config import FINAL, LATEST
-from helpers.logs import HISTORY
-from helpers.training import main
+from helpers.training import checkpoints
+from helpers.training import loop as training
+from helpers.training.__main__ import main
+from helpers.training.logs import HISTORY
 
 FULL = "[Errno 28] No space left on device: "
 SETTINGS = ("checkpoint_every=1",)
@@ -21,7 +22,18 @@ MOUNT = 'mount -t tmpfs -o size="$1" tmpfs "$2" && echo mounted && exec cat'
 def small_disk(tmp_path):
     """A disk of 24 MiB of its own, seen through the process that has mounted it; it vanishes with that process."""
     (tmp_path / "disk").mkdir()
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh", "24m", str(tmp_path / "disk")]
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        MOUNT,
+        "sh",
+        "24m",
+        str(tmp_path / "disk"),
+    ]
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except FileNotFoundError:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from fuzz_targets import TARGETS, attack
 from hypothesis import configuration, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support import ROOT
 
 from helpers.config import CHOICES, KINDS, MINIMUM, load_config, parse_setting
-from helpers.photos import open_photo, to_rgb
-from helpers.png import encode_png
+from helpers.files.photos import open_photo, to_rgb
+from helpers.files.png import encode_png
 
 LEAST = 100_000
 FUZZER = Path(__file__).with_name("fuzz.py")

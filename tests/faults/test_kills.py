@@ -8,18 +8,18 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from conftest import arguments, error_of, same_run, start
+from support import arguments, error_of, same_run, start
 
-from helpers import training
-from helpers.checkpoints import read_checkpoint
 from helpers.config import FINAL, LATEST
-from helpers.logs import HISTORY
+from helpers.networks.weights import read_checkpoint
+from helpers.training.logs import HISTORY
 
 SAVING_AFTER_EVERY_BATCH = """
 import sys
-from helpers import training
+from helpers.training import loop as training
+from helpers.training.__main__ import main
 training.fit.__defaults__ = (0,)  # seconds between two checkpoints
-sys.exit(training.main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -170,7 +170,7 @@ def test_two_runs_in_one_folder(portrait_folder, tmp_path, capsys, survived):
             first.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, first.pid, os.WSTOPPED)
             before, pid = files(), first.pid
-            line = error_of(training.main(arguments(portrait_folder, tmp_path, *SETTINGS)), capsys)
+            line = error_of(main(arguments(portrait_folder, tmp_path, *SETTINGS)), capsys)
             assert line == f"error: {tmp_path}: process {pid} is training there; wait for it, or name another folder"
             assert files() == before
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 GROWTH = 4e6
 """Bytes that memory may grow by over the second half. An array of 100 kB left by each photo makes 7.5 million bytes of

@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import psutil
 import pytest
-from conftest import arguments, assert_same_end, error_of, read_until, start
 from PIL import Image
+from support import arguments, assert_same_end, error_of, read_until, start
 
-from helpers import training
-from helpers.checkpoints import read_checkpoint
 from helpers.config import LATEST
-from helpers.training import main
+from helpers.networks.weights import read_checkpoint
+from helpers.training import loop as training
+from helpers.training.__main__ import main
 
 SETTINGS = ("checkpoint_every=1",)
 

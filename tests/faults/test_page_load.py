@@ -9,11 +9,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from conftest import draw_portrait
 from PIL import Image
+from support import draw_portrait
 
 from helpers.cutout import load_matter
-from helpers.networks import weights_out
+from helpers.networks.registry import weights_out
 from helpers.u2net import U2Net
 
 pytest.importorskip("gradio", reason="the web page needs gradio")
@@ -217,6 +217,7 @@ def test_hostile_uploads_are_refused_and_leave_nothing(page, photos, survived):
 
 def test_what_is_no_photo_is_told_kindly(page, photos):
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
+
     async def give():
         async with connected(page.url) as client:
             tab = await Tab(client).open()

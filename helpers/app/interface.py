@@ -1,0 +1,219 @@
+"""The web page: a photo in, its cutout out.
+
+from helpers.app import page; page().launch()       # in a notebook
+"""
+
+import ipaddress
+import os
+import re
+from collections import deque
+
+from helpers.app.desk import BACKGROUNDS, KEEP, LIMITS, MAX_BYTES, MAX_PHOTOS, Desk, Refused
+from helpers.app.temporary import temporary_home
+from helpers.cutout import load_matter
+from helpers.files.photos import photo_extensions
+
+try:
+    import gradio as gr
+    from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
+    from starlette.middleware import Middleware  # of what Gradio is built on
+    from starlette.responses import PlainTextResponse
+
+    from helpers.app.limits import BROKEN, BoundedBodies
+except ModuleNotFoundError as error:
+    advice = f'the web page needs gradio ({error}): pip install -e ".[app]"'
+    raise ModuleNotFoundError(advice) from None
+
+USER = "portrait"  # who logs in where there is a password
+QUEUE = 20  # requests that may wait, of all users together
+AT_ONCE = 4  # requests of one kind that are served at a time; their photos still go through the network one by one
+REMEMBERED = 100  # requests that are done
+FONT = ("system-ui", "sans-serif")  # of the reader's own computer: nothing is loaded from elsewhere
+CSS = """
+.gradio-container {width: 100%; max-width: 1200px !important; margin: 0 auto !important}
+#limits {opacity: .8}
+"""
+POLICY = b"default-src 'self' 'unsafe-inline' data: blob:"
+"""The Content-Security-Policy: browsers load nothing from elsewhere, whatever a release of Gradio asks them to."""
+
+FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
+
+
+class _LocalOnly:
+    """Adds the `POLICY` to all answers, takes out of pages what refers to other servers, and asks none for a visitor.
+
+    The policy alone does not hinder a browser from connecting in advance, as some releases ask with rel="preconnect".
+    Gradio takes an address for the name of a file: by its release it fetches what lies there, or sends visitors there.
+    """
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and "://" in scope["path"]:
+            return await PlainTextResponse("only files of this page", 403)(scope, receive, send)
+        is_page = False
+
+        async def send_local(message):
+            nonlocal is_page
+            if message["type"] == "http.response.start":
+                is_page = any(name == b"content-type" and b"text/html" in value for name, value in message["headers"])
+                message = message | {"headers": [*message["headers"], (b"content-security-policy", POLICY)]}
+            elif is_page:  # spaces instead, as the length has been told
+                message = message | {"body": FOREIGN.sub(lambda found: b" " * len(found[0]), message["body"])}
+            await send(message)
+
+        await self.app(scope, receive, send_local)
+
+
+class Page(gr.Blocks):
+    """The page, which can only be launched safely."""
+
+    def launch(self, *, server_name="127.0.0.1", auth=None, **settings):
+        """Gradio's `launch`, with this page's limits and look, and nothing shared.
+
+        Raises ValueError for a `server_name` that others can reach unless `auth`, a (user, password), is given.
+        """
+        if not is_loopback(server_name) and not auth:
+            raise ValueError(f"others can reach {server_name}: set a password")
+        os.environ["GRADIO_RUN_HISTORY"] = "False"  # an argument of newer Gradios, which older ones refuse
+        return super().launch(
+            server_name=server_name, auth=auth, share=False, max_file_size=MAX_BYTES, state_session_capacity=1000,
+            footer_links=[], enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False,
+            app_kwargs={"openapi_url": None, "middleware": [Middleware(_LocalOnly), Middleware(BoundedBodies)],
+                        "exception_handlers": BROKEN},
+            theme=gr.themes.Default(font=FONT, font_mono=FONT), css=CSS, **settings,
+        )  # fmt: skip
+
+    async def preprocess_data(self, block_fn, inputs, *arguments, **settings):
+        """Gradio's, for which a visitor's "file" may be an address: the server would fetch what lies there."""
+        traverse(inputs, _refuse_address, is_file_obj_with_meta)
+        return await super().preprocess_data(block_fn, inputs, *arguments, **settings)
+
+
+def _refuse_address(file):
+    if is_http_url_like(file["path"]):
+        raise gr.Error("Only uploaded files are taken.", print_exception=False)
+
+
+def is_loopback(host):
+    """Whether a server on this host name or address can be reached from this computer only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def page(matter=None):
+    """The page as a `gr.Blocks` to launch; `matter` is a `Matter`, by default one with the best weights there are.
+
+    Errors as in `load_matter`.
+    """
+    desk = Desk(matter or load_matter())
+    temporary_home()
+    with Page(title="Portrait cutout", analytics_enabled=False, delete_cache=(60, KEEP)) as blocks:
+        gr.Markdown("# Cut a person out of a photo")
+        gr.Markdown(LIMITS, elem_id="limits")
+        with gr.Tab("One photo"):
+            _one_photo(desk)
+        with gr.Tab("Several photos"):
+            _several_photos(desk)
+    blocks.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE, api_open=False)
+    _forget_finished(blocks._queue)
+    return blocks
+
+
+def _forget_finished(queue):
+    """Let Gradio forget what was done long ago: it keeps all requests, and reckons with all of them at each new one."""
+    process, finished = queue.process_events, deque()
+
+    async def process_and_forget(events, *arguments):
+        await process(events, *arguments)
+        finished.extend(event._id for event in events)
+        while len(finished) > REMEMBERED:
+            number = finished.popleft()
+            queue.event_ids_to_events.pop(number, None)
+            queue.event_analytics.pop(number, None)
+
+    queue.process_events = process_and_forget
+
+
+def _one_photo(desk):
+    def cut(path, before):
+        if before:
+            before.forget()
+        if path is None:
+            return None, None, None, _note("")
+        try:
+            work = desk.cut(path)
+        except Refused as reason:
+            return None, None, None, _note(reason)
+        return work, work.original, work.alpha, _note(work.note)
+
+    def place(work, kind, colour, picture):
+        if work is None:
+            return None, None, _download(None), gr.skip()
+        try:
+            file, shown = desk.place(work, kind, colour, picture)
+        except Refused as reason:
+            return None, None, _download(None), _note(reason)
+        return shown, (work.original, shown), _download(file), _note(work.note)
+
+    formats = sorted(photo_extensions())
+    work = gr.State(time_to_live=KEEP, delete_callback=lambda work: work and work.forget())
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            photo = gr.File(label="Photo", file_types=formats, height=280, elem_id="photo")
+            note = gr.Textbox(label="Note", visible=False, interactive=False, elem_id="note")
+            kind = gr.Radio(BACKGROUNDS, value=BACKGROUNDS[0], label="Background", elem_id="background")
+            colour = gr.ColorPicker("#2a6f97", label="Colour", visible="hidden", elem_id="colour")
+            picture = gr.File(label="Picture", file_types=formats, height=140, visible="hidden", elem_id="picture")
+            save = gr.DownloadButton("Download PNG", variant="primary", interactive=False, elem_id="save")
+        with gr.Column(scale=5, min_width=320):
+            slider = gr.ImageSlider(
+                label="Original | cutout", interactive=False, max_height=430, buttons=["fullscreen"], elem_id="slider"
+            )
+            with gr.Row():
+                original, alpha, cutout = (
+                    gr.Image(
+                        label=label,
+                        interactive=False,
+                        height=230,
+                        min_width=120,
+                        buttons=["fullscreen"],
+                        elem_id=label.lower(),
+                    )
+                    for label in ("Original", "Alpha", "Cutout")
+                )
+
+    # Only the latest of several changes matters. None of these is an interface for programs.
+    ways = {"api_visibility": "private", "trigger_mode": "always_last"}
+    placing = {"fn": place, "inputs": [work, kind, colour, picture], "outputs": [cutout, slider, save, note]}
+    photo.change(cut, [photo, work], [work, original, alpha, note], **ways).then(**placing, **ways)
+    gr.on([kind.change, colour.change, picture.change], **placing, **ways)
+    kind.change(
+        lambda kind: [gr.update(visible=kind == name or "hidden") for name in ("Colour", "Picture")], kind,
+        [colour, picture], queue=False, **ways,
+    )  # fmt: skip
+
+
+def _several_photos(desk):
+    def cut_all(paths, progress=gr.Progress()):  # noqa: B008, Gradio finds it there
+        if not paths:
+            return _download(None), "Drop some photos first."
+        archive, report = desk.cut_all(paths, lambda done, text: progress(done, text))
+        return _download(archive), report
+
+    photos = gr.File(label=f"Photos, up to {MAX_PHOTOS}", file_count="multiple", height=220, elem_id="photos")
+    start = gr.Button("Cut out all", variant="primary", elem_id="start")
+    report = gr.Textbox(label="Report", lines=6, interactive=False, elem_id="report")
+    save = gr.DownloadButton("Download ZIP", interactive=False, elem_id="save-all")
+    start.click(cut_all, photos, [save, report], api_visibility="private", trigger_mode="once")
+
+
+def _note(reason):
+    return gr.update(value=str(reason), visible=bool(str(reason)))
+
+
+def _download(file):
+    return gr.update(value=file, interactive=file is not None)

@@ -1,0 +1,181 @@
+"""A loaded network that cuts people out of photos: from a photo to its alpha and its cutout, at its own size."""
+
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from helpers.config import FINAL, trained_size
+from helpers.cutout.foreground import foreground_colours
+from helpers.cutout.onnx_cache import find_conversion, keep_conversion, key_of, may_have_gpu
+from helpers.cutout.predictors import OnnxPredictor, TorchPredictor
+from helpers.cutout.refine import refine
+from helpers.files.photos import to_rgb
+from helpers.networks.fuse import name_of
+
+STEP = 32
+"""A U²-Net halves its picture five times: of sides that 32 does not divide, its maps no longer lie on each other."""
+
+BATCH = 8
+"""Photos that the network sees at a time; more are no faster and need more memory."""
+
+
+def alpha_of(predict, photo, size):
+    """The alpha matte (H, W) float32 in [0, 1] of a photo (H, W, 3) uint8 RGB, at the photo's own size.
+
+    The network sees the photo made small, its aspect kept; `predict` is a predictor of `helpers.cutout.predictors`. Its map is
+    neither thresholded nor stretched: what it leaves between 0 and 1 becomes the soft edge (report, section 1), which
+    the photo itself tells in detail.
+    """
+    small = shrink(photo, size)
+    rough = predict(small.transpose(2, 0, 1)[None])[0]
+    return refine(rough, small, photo)
+
+
+def shrink(photo, size):
+    """A photo (H, W, 3) uint8 as the network sees it: (h, w, 3), of about `size` × `size` pixels in all.
+
+    Aspect kept, but for rounding both sides to multiples of `STEP`, and for photos so narrow that a side would fall
+    below it.
+    """
+    ratio = (photo.shape[0] / photo.shape[1]) ** 0.5
+    height, width = (
+        round(np.clip(side, STEP, max(size * size / STEP, STEP)) / STEP) * STEP for side in (size * ratio, size / ratio)
+    )
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+
+
+class Matter:
+    """A loaded network that cuts people out of photos, from any number of threads at a time.
+
+    Photos are `PIL.Image` of any mode, as `helpers.files.photos.open_picture` returns them, or (H, W, 3) uint8 RGB arrays.
+
+    Attributes:
+        predict: one of `helpers.cutout.predictors`.
+        size: side in pixels of the square that has as many as the network's input.
+    """
+
+    def __init__(self, predict, size):
+        self.predict, self.size = predict, size
+
+    @property
+    def name(self):
+        """What computes, in a few words, such as "u2net_lite, torch, cpu float32"."""
+        return self.predict.name
+
+    def alpha(self, photo):
+        """The alpha matte (H, W) float32 in [0, 1] at the photo's size; what was transparent in the photo stays so."""
+        pixels, opacity = _pixels(photo)
+        return _seen_through(alpha_of(self.predict, pixels, self.size), opacity)
+
+    def alphas(self, photos):
+        """The alpha mattes of several photos, as a list; those that the network sees at one size, it sees together."""
+        photos = [_pixels(photo) for photo in photos]
+        small = [shrink(pixels, self.size) for pixels, _ in photos]
+        groups, mattes = defaultdict(list), [None] * len(photos)
+        for number, each in enumerate(small):
+            groups[each.shape].append(number)
+        for group in groups.values():
+            for numbers in (group[start : start + BATCH] for start in range(0, len(group), BATCH)):
+                maps = self.predict(np.stack([small[number].transpose(2, 0, 1) for number in numbers]))
+                for number, rough in zip(numbers, maps, strict=True):
+                    pixels, opacity = photos[number]
+                    mattes[number] = _seen_through(refine(rough, small[number], pixels), opacity)
+        return mattes
+
+    def cutout(self, photo):
+        """An RGBA `PIL.Image` with straight alpha and clean foreground colours, at the photo's size.
+
+        What was transparent in the photo stays so.
+        """
+        pixels, opacity = _pixels(photo)
+        alpha = alpha_of(self.predict, pixels, self.size)
+        colours = foreground_colours(pixels, alpha)
+        grey = cv2.convertScaleAbs(_seen_through(alpha, opacity), alpha=255)
+        del pixels, alpha  # of a large photo, half of the memory
+        cutout = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
+        cutout[..., 3] = grey
+        return Image.fromarray(cutout)
+
+
+def _pixels(photo):
+    """RGB (H, W, 3) uint8 of a photo, and its own opacity: None, or (H, W) uint8."""
+    if isinstance(photo, np.ndarray):
+        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+            raise ValueError(f"a photo array must be (H, W, 3) uint8, found {photo.shape} {photo.dtype}")
+        return photo, None
+    if photo.has_transparency_data:
+        return to_rgb(photo), np.asarray(photo.convert("RGBA").getchannel("A"))
+    return to_rgb(photo), None
+
+
+def _seen_through(alpha, opacity):
+    """The alpha of what may have been transparent before; changes `alpha`."""
+    if opacity is not None:
+        cv2.multiply(alpha, opacity, alpha, scale=1 / 255, dtype=cv2.CV_32F)
+    return alpha
+
+
+def load_matter(weights=None, device=None, size=None):
+    """A `Matter` from a weight file, or from the best one in saved_models/.
+
+    Accepts our checkpoints of any network, .safetensors, .onnx, the published checkpoint and the original u2net.pth,
+    u2netp.pth and u2net_human_seg.pth; the network is built from the table in the checkpoint, or told from the weights.
+    Looked for in saved_models/: final_model_ckpt.pth, u2net.pth, portrait_lite.safetensors (which comes with the
+    project), u2netp.pth. `device` is a name such as `"cpu"`, by default the fastest there is. `size` is the side of the
+    network's input in pixels, 32 or more, by default what it was trained at.
+
+    Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none, for an .onnx file where
+    onnxruntime is not installed, and for other sizes.
+    """
+    if size is not None and size < STEP:
+        raise ValueError(f"size={size}: the network needs {STEP} pixels at least")
+    path = Path(weights or _best_lying())
+    if path.suffix.lower() == ".onnx":
+        predict = OnnxPredictor(path, device)
+        return Matter(predict, predict.size_for(size))
+    predict, trained = _fastest(path, device)
+    return Matter(predict, size or trained)
+
+
+def _fastest(path, device):
+    """The fastest predictor of a weight file, and the size it was trained at.
+
+    ONNX Runtime on a CPU that is slow in bfloat16, if it is installed; torch, which takes two seconds to import,
+    anywhere else. The file converted to ONNX is kept for the next time.
+    """
+    onnx, key = all(map(find_spec, ("onnx", "onnxruntime"))), None
+    if onnx and path.is_file() and (device == "cpu" or device is None and not may_have_gpu()):
+        key = key_of(path)
+        if kept := find_conversion(key):
+            predict = OnnxPredictor(kept, "cpu")
+            return predict, predict.trained
+    from helpers.devices import best_runtime
+    from helpers.networks.registry import read_network
+
+    (model, notes), runtime = read_network(path), best_runtime(device)
+    if runtime.device.type != "cpu" or runtime.amp_dtype or not onnx:
+        return TorchPredictor(model, runtime), trained_size(notes)
+    from helpers.networks.onnx_export import to_onnx
+
+    contents = to_onnx(model, {"network": name_of(model)} | notes).SerializeToString()
+    if key and key == key_of(path):  # else another network has been written there in the meantime
+        keep_conversion(key, contents)
+    return OnnxPredictor(contents, "cpu"), trained_size(notes)
+
+
+def _best_lying():
+    """The best weight file in saved_models/; raises FileNotFoundError if there is none."""
+    from helpers.networks.pretrained import FOLDER, find_pretrained, find_shipped
+
+    trained = FOLDER / FINAL
+    if trained.is_file():
+        return trained
+    full, lite = (find_pretrained(network, FOLDER) for network in ("u2net", "u2net_lite"))
+    best = full or find_shipped("u2net_lite", FOLDER) or lite
+    if best is None:
+        raise FileNotFoundError(f"{FOLDER}: no weights there; train some, or put the original u2net.pth into it")
+    return best

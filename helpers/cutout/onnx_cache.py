@@ -1,0 +1,64 @@
+"""Networks of weight files as ONNX, kept for the next start: it needs no torch then, which takes seconds to import."""
+
+import hashlib
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+from helpers.files.atomic import whole_file
+
+KEPT = 4
+"""The most networks that are kept; those not used for longest go first."""
+
+GPUS = ("nvidia*", "dxg", "kfd")
+"""Devices under /dev that torch may compute on: NVIDIA's, those of Windows' Linux, AMD's."""
+
+
+def folder():
+    """Where they are kept: `$PORTRAIT_CACHE`, by default ~/.cache/portrait-matting."""
+    return Path(os.environ.get("PORTRAIT_CACHE") or Path.home() / ".cache" / "portrait-matting")
+
+
+def may_have_gpu():
+    """Whether torch could find something faster than the CPU on this machine, told without torch."""
+    return platform.system() != "Linux" or any(any(Path("/dev").glob(name)) for name in GPUS)
+
+
+def key_of(weights):
+    """What tells the conversion of the file `weights`: its bytes, those of the code that converts it, and the machine's name.
+
+    The machine's, as another one may compute faster with torch. Raises OSError for a file that cannot be read.
+    """
+    digest = hashlib.sha256(platform.node().encode())
+    helpers = Path(__file__).parents[1]
+    code = (helpers / "config.py", helpers / "u2net.py", *sorted((helpers / "networks").glob("*.py")))
+    for path in (weights, *code):
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def find_conversion(key):
+    """The bytes of the .onnx file that was kept for a `key_of`, unharmed; None if there is none."""
+    with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
+        for path in folder().glob(f"{key}-*.onnx"):
+            contents = path.read_bytes()
+            if path.name == _name(key, contents):
+                os.utime(path)
+                return contents
+    return None
+
+
+def keep_conversion(key, contents):
+    """Keep the bytes of an .onnx file for the next start; where nothing can be written, nothing is kept."""
+    with suppress(OSError, RuntimeError):
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)  # the weights may be for their owner's eyes only
+        with whole_file(folder() / _name(key, contents)) as temporary:
+            temporary.write_bytes(contents)
+        for path in sorted(folder().glob("*.onnx"), key=os.path.getmtime)[:-KEPT]:
+            path.unlink(missing_ok=True)
+
+
+def _name(key, contents):
+    return f"{key}-{hashlib.sha256(contents).hexdigest()[:32]}.onnx"

@@ -1,0 +1,149 @@
+"""Whether a data set is fit to train on: every file read, every file paired, and nothing twice or in two splits."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers.datasets.duplicates import digest, first_alike, look
+from helpers.datasets.layouts import find_splits
+from helpers.datasets.pairs import read_alpha
+from helpers.datasets.splits import users_of
+from helpers.files.parallel import in_parallel
+from helpers.files.photos import read_reduced
+from helpers.files.text import fault_of, first_lines
+
+_LEAST = 256  # a JPEG is decoded down to this: its file is read to the end, and its look remains
+
+
+class Kind(StrEnum):
+    """What is looked for."""
+
+    PHOTO_ALONE = "photos without a truth"
+    TRUTH_ALONE = "truths without a photo"
+    AMBIGUOUS = "files that share a name"
+    UNREADABLE = "pairs that cannot be read"
+    SIZES = "truths of another size"
+    FAINT = "truths nowhere above half"  # class ids read as grey values, probably
+    EMPTY = "truths without a person"
+    TWICE = "photos twice in the split"
+    LEAK = "photos also in another split"
+    SHARED_PERSON = "persons also in another split"
+
+
+NOTES = (Kind.EMPTY,)
+"""What is told, but is no problem: a picture of nobody teaches what is background."""
+
+
+class Finding(NamedTuple):
+    """One thing that was found, the split it is in, and a line that names the files."""
+
+    kind: Kind
+    split: str
+    text: str
+
+
+class Report(NamedTuple):
+    """What `check` found: {split: number of pairs} and the findings."""
+
+    pairs: dict[str, int]
+    findings: list[Finding]
+
+    @property
+    def problems(self):
+        """How many findings are problems."""
+        return sum(finding.kind not in NOTES for finding in self.findings)
+
+    def __str__(self):
+        """A table of all counts by split, and the first lines of each kind."""
+        rows, sections = [["", *self.pairs], ["pairs", *self.pairs.values()]], []
+        for kind in Kind:
+            found = [finding for finding in self.findings if finding.kind == kind]
+            rows.append([kind, *(sum(finding.split == split for finding in found) for split in self.pairs)])
+            if found:
+                sections += ["", f"{kind}: {len(found)}{' (no problem)' if kind in NOTES else ''}"]
+                sections += [f"  {line}" for line in first_lines([finding.text for finding in found])]
+        table = [f"{name:<30}" + "".join(f"{value:>8}" for value in values) for name, *values in rows]
+        return "\n".join([*table, *sections, "", f"{self.problems or 'no'} problem{'s' * (self.problems != 1)}"])
+
+
+def check(folder, truth="annotations", layout=None, workers=None):
+    """Read every pair of a data set and tell what is wrong with it, as a `Report`; a broken file never ends it.
+
+    Photos that are there twice, the very same file or the same look (`helpers.datasets.duplicates`), are told as leaks if they
+    are in two splits, where they make validation a test of memory. So are persons, if the folder's meta.csv tells who
+    is who. `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, whose errors it raises; `workers` as in
+    `helpers.files.parallel.in_parallel`. Of each picture only half a kilobyte is kept.
+    """
+    splits = find_splits(folder, truth, layout)
+    listed = [(split, pair) for split, found in splits.items() for pair in found.pairs]
+    findings, readable = [*_unpaired(splits), *_shared_persons(folder, splits)], []
+    results = in_parallel(_look_at, [pair for _, pair in listed], workers)
+    for (split, pair), seen in zip(listed, results, strict=True):
+        findings += [Finding(kind, split, text) for kind, text in seen.faults]
+        if seen.digest:
+            readable.append((split, pair.image, seen))
+    return Report({split: len(found.pairs) for split, found in splits.items()}, findings + _repeated(readable))
+
+
+class _Seen(NamedTuple):
+    """What is wrong with a pair, [(kind, text)]; its photo's digest and look, if both files are readable."""
+
+    faults: list
+    digest: bytes = b""
+    look: np.ndarray | None = None
+
+
+def _look_at(pair):
+    try:
+        (photo, size), alpha = read_reduced(pair.image, _LEAST), read_alpha(pair)
+        fingerprint = digest(pair.image)
+    except Exception as error:  # a decoder may raise anything on a broken file
+        return _Seen([(Kind.UNREADABLE, fault_of(pair.image, error))])
+    faults = []
+    if alpha.shape != size:
+        theirs, ours = (f"{width}×{height}" for height, width in (alpha.shape, size))
+        faults.append((Kind.SIZES, f"{pair.truth}: {theirs} pixels, but its photo {pair.image} has {ours}"))
+    if not alpha.any():
+        faults.append((Kind.EMPTY, str(pair.truth)))
+    elif alpha.max() < 128:
+        faults.append((Kind.FAINT, f"{pair.truth}: at most {alpha.max()} of 255"))
+    return _Seen(faults, fingerprint, look(photo))
+
+
+def _unpaired(splits):
+    """Findings for the files that were left out."""
+    for split, found in splits.items():
+        for kind, paths in ((Kind.PHOTO_ALONE, found.photos_alone), (Kind.TRUTH_ALONE, found.truths_alone),
+                            (Kind.AMBIGUOUS, found.ambiguous)):  # fmt: skip
+            yield from (Finding(kind, split, str(path)) for path in paths)
+
+
+def _shared_persons(folder, splits):
+    """Findings for the persons that meta.csv names in more than one split; each is told once in a later one."""
+    users, first = users_of(folder), {}
+    for split, found in splits.items():
+        told = set()
+        for pair in found.pairs:
+            person = users.get(pair.image.stem)
+            if person is None or Path(person).stem == pair.image.stem:
+                continue  # a picture of nobody knows whom; that two splits use the same names means nothing
+            earlier_split, earlier = first.setdefault(person, (split, pair.image))
+            if earlier_split != split and person not in told:
+                told.add(person)
+                yield Finding(Kind.SHARED_PERSON, split, f"{pair.image}: person {person}, as {earlier}")
+
+
+def _repeated(readable):
+    """Findings for the photos that were there before, by [(split, path, _Seen)] in the order of the splits."""
+    first_of_bytes, findings = {}, []
+    looks_like = first_alike([seen.look for _, _, seen in readable])
+    for i, (split, path, seen) in enumerate(readable):
+        before = [j for j in (first_of_bytes.setdefault(seen.digest, i), looks_like[i]) if 0 <= j < i]
+        if before:
+            earlier_split, earlier, other = readable[min(before)]  # of another split, if any before is
+            how = "the same file as" if other.digest == seen.digest else "looks like"
+            kind = Kind.TWICE if earlier_split == split else Kind.LEAK
+            findings.append(Finding(kind, split, f"{path}: {how} {earlier}"))
+    return findings

@@ -1,0 +1,115 @@
+"""Manifests: CSV files that list the pairs of a data set, one a line, with their kinds, splits and sizes.
+
+    image,mask,category,split,width,height,reading,rough
+    images/p3m-1.jpg,masks/p3m-1.png,p3m,train,1080,1620,grey,0
+
+Only `image` and `mask` must be there, in any order of columns; others are ignored. Paths are relative to the folder of
+the CSV file, or absolute.
+"""
+
+import csv
+import io
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from helpers.datasets.pairs import READINGS, Pair
+from helpers.datasets.splits import SPLITS, Found, users_of, with_validation
+from helpers.files.atomic import whole_file
+from helpers.files.photos import picture_size
+from helpers.files.text import read_text, shown
+
+MANIFEST = "manifest.csv"
+COLUMNS = ("image", "mask", "category", "split", "width", "height", "reading", "rough")
+_YES_OR_NO = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
+
+
+def write_manifest(path, splits, sizes=None):
+    """Write the pairs of `splits`, {split: [Pair]}, to a CSV file, which is whole or not there at all.
+
+    Files inside the CSV's folder are written relative to it, so that the folder can be moved; others absolute.
+    `sizes` {photo: (height, width)} spares opening the photos it tells of. Errors as in `helpers.files.photos.picture_size`.
+    """
+    path, sizes = Path(path), sizes or {}
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for split, pairs in splits.items():
+            for pair in pairs:
+                height, width = sizes.get(pair.image) or picture_size(pair.image)
+                places = [_written(path.parent, place) for place in (pair.image, pair.truth)]
+                writer.writerow([*places, pair.category, split, width, height, pair.reading, int(pair.rough)])
+
+
+def read_manifest(path):
+    """{split: `Found`} of the pairs that a CSV file lists, in the order of `SPLITS`.
+
+    Without a `split` a row belongs to train, and val comes from `helpers.datasets.splits.with_validation`. `reading` is "grey"
+    unless told, or "opacity" where the mask is the image itself; `rough` is no. Pairs of which a file is missing are
+    left out: the file that is there is named as alone. Raises ValueError naming file and line for a row that cannot be
+    understood or lists a photo again, and FileNotFoundError if there is no such CSV.
+    """
+    path = Path(path)
+    text = read_text(path)
+    header = text.partition("\n")[0]
+    separator = max(",;\t", key=header.count)  # spreadsheets write ; in some countries
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    with _line_named(path, reader):
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+    if not {"image", "mask"} <= set(reader.fieldnames):
+        raise ValueError(f"{path}: the first line must name the columns image and mask, found {header[:100]!r}")
+    splits, lines = {}, {}
+    with _line_named(path, reader):
+        for row in filter(_is_filled, reader):
+            split, pair = _parsed(path.parent, row)
+            if pair.image in lines:
+                raise ValueError(f"{shown(pair.image)} stands in line {lines[pair.image]} already")
+            lines[pair.image] = reader.line_num
+            found = splits.setdefault(split, Found([], [], [], []))
+            if not pair.truth.is_file():
+                found.photos_alone.append(pair.image)
+            elif not pair.image.is_file():
+                found.truths_alone.append(pair.truth)
+            else:
+                found.pairs.append(pair)
+    splits = {split: Found(*map(sorted, found)) for split, found in splits.items()}
+    return with_validation(splits, users_of(path.parent))
+
+
+@contextmanager
+def _line_named(path, reader):
+    """Errors in the block name the file and the line that was read last."""
+    try:
+        yield
+    except (ValueError, csv.Error) as error:
+        line = max(reader.line_num, 1)
+        raise ValueError(f"{path}, line {line}: {error}; correct or remove the line") from error
+
+
+def _is_filled(row):
+    """Whether a row {column: text} is more than the empty cells that spreadsheets leave at the end."""
+    return any(row.values())
+
+
+def _written(folder, path):
+    """A file's path as the manifest in `folder` holds it, with forward slashes."""
+    path, folder = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
+def _parsed(folder, row):
+    """Split and pair of one line {column: text}; raises ValueError that says what is wrong with it."""
+    if None in row or None in row.values():
+        raise ValueError("has more or fewer fields than the first line")
+    row = {column: text.strip() for column, text in row.items()}
+    if not row["image"] or not row["mask"]:
+        raise ValueError("needs an image and a mask")
+    image, mask = folder / row["image"], folder / row["mask"]
+    split = row.get("split") or "train"
+    reading = row.get("reading") or ("opacity" if image == mask else "grey")
+    rough = row.get("rough", "").lower()
+    checks = (("split", split, SPLITS), ("reading", reading, READINGS), ("rough", rough, _YES_OR_NO))
+    for column, value, known in checks:
+        if value not in known:
+            raise ValueError(f"unknown {column} {value!r}; known are {', '.join(filter(None, known))}")
+    return split, Pair(image, mask, reading, row.get("category", ""), _YES_OR_NO[rough])

@@ -1,0 +1,198 @@
+"""A smaller copy of a data set: photos of many megapixels are decoded once, not in every epoch."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from helpers.datasets.layouts import backgrounds_in, find_splits
+from helpers.datasets.manifests import MANIFEST, write_manifest
+from helpers.datasets.pairs import Pair, read_pair
+from helpers.files.atomic import remove_leftovers, whole_file
+from helpers.files.parallel import in_parallel
+from helpers.files.photos import picture_size, read_photo
+from helpers.files.text import fault_of
+
+RECORD = "prepared.json"
+"""What a copy was made from, and how large; another one is not mixed into it."""
+
+_PEOPLE = ("meta.csv", "annotations/meta.csv", "meta/meta.csv")  # where `helpers.datasets.splits` looks
+
+
+class Prepared(NamedTuple):
+    """What `prepare` did: the pairs of the copy, {split: [Pair]}, and a line for each picture that was left out."""
+
+    splits: dict[str, list[Pair]]
+    failed: list[str]
+
+
+def prepare(folder, out, size=512, truth="annotations", layout=None, workers=None):
+    """Write a copy of a data set whose pictures have at most `size` pixels on their longer side; returns `Prepared`.
+
+    `out/images/SPLIT/….jpg` (turned by EXIF, quality 95, colours at full resolution) and `out/masks/SPLIT/….png` (8-bit
+    alpha, soft where pixels were averaged), in the sub-folders they had. Cutouts stay transparent, in
+    `out/cutouts/SPLIT/`; their backgrounds go to `out/backgrounds/`, up to twice as large. Nothing is enlarged, nothing
+    in `folder` is touched. `out/manifest.csv` comes last and lists the pairs, with their categories and which are
+    rough. Unreadable pictures are left out and told.
+
+    Called again, it goes on where it was stopped, and makes anew what has changed since; but two at a time are in each
+    other's way. `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, `workers` as in `helpers.files.parallel`.
+    Before anything is written it raises ValueError for a size below 1, an `out` inside `folder`, and two photos that
+    would become one; FileExistsError if `out` holds anything but a copy of the same data at the same size;
+    FileNotFoundError if there is no pair; and what `find_splits` raises.
+    """
+    folder, out = Path(folder), Path(out)
+    if size < 1:
+        raise ValueError(f"size is {size}, but a picture has at least 1 pixel")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{out}: lies in {folder}, whose part it would become; choose another folder")
+    found = find_splits(folder, truth, layout)
+    plan = {split: _planned(split, found[split].pairs, out) for split in found}
+    tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
+    if not tasks:
+        raise FileNotFoundError(f"{folder}: no photo with a truth there; `python -m helpers.datasets check` tells more")
+    backgrounds = _planned_backgrounds(folder, out) if any(pair.is_cutout for pair, _, _ in tasks) else {}
+    _begin(out, {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout})
+
+    results = list(in_parallel(_copy_pair, tasks, workers, "pairs"))
+    failed = [result for result in results if isinstance(result, str)]
+    sizes = {copy.image: result for (_, copy, _), result in zip(tasks, results) if not isinstance(result, str)}
+    # Twice the size: `helpers.samples.composites` shows pieces of them, down to half of each side.
+    places = [(path, place, 2 * size) for path, place in backgrounds.items()]
+    failed += filter(None, in_parallel(_copy_background, places, workers, "backgrounds"))
+    _copy_people(folder, out)
+    splits = {split: [copy for _, copy in plan[split] if copy.image in sizes] for split in plan}
+    write_manifest(out / MANIFEST, splits, sizes)
+    return Prepared(splits, failed)
+
+
+def shrunk(array, size):
+    """An array (H, W) or (H, W, C) averaged down until its longer side has `size` pixels; as it is if that is short."""
+    scale = size / max(array.shape[:2])
+    if scale >= 1:
+        return array
+    width, height = (max(1, round(side * scale)) for side in array.shape[1::-1])
+    return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def shrunk_cutout(photo, alpha, size):
+    """A cutout's colours (H, W, 3) and alpha (H, W), both uint8, made smaller: (h, w, 4) uint8.
+
+    A pixel's colour counts as much as it is seen, so that what lies under transparent places doesn't tint the edge.
+    """
+    weight = alpha[..., None] / np.float32(255)
+    seen = shrunk(np.dstack([photo * weight, weight]), size)
+    colours, share = seen[..., :3], seen[..., 3:]
+    return np.dstack([colours / np.maximum(share, 1e-6), share * 255]).round().clip(0, 255).astype(np.uint8)
+
+
+def _planned(split, pairs, out):
+    """[(pair, the pair that its copy will be)]."""
+    cutouts = _places([pair.image for pair in pairs if pair.is_cutout], out / "cutouts" / split, ".png")
+    photos = [pair.image for pair in pairs if not pair.is_cutout]
+    images, masks = _places(photos, out / "images" / split, ".jpg"), _places(photos, out / "masks" / split, ".png")
+
+    def copy_of(pair):
+        if pair.is_cutout:
+            return pair._replace(image=cutouts[pair.image], truth=cutouts[pair.image])
+        return pair._replace(image=images[pair.image], truth=masks[pair.image], reading="grey")
+
+    return [(pair, copy_of(pair)) for pair in pairs]
+
+
+def _planned_backgrounds(folder, out):
+    """{background: the place of its copy}; empty if they aren't beside the cutouts."""
+    try:
+        return _places(backgrounds_in(folder), out / "backgrounds", ".jpg")
+    except FileNotFoundError:
+        return {}
+
+
+def _places(paths, folder, suffix):
+    """{path: its place in `folder`}, below the deepest folder that all paths share; ValueError if two fall together."""
+    top = os.path.commonpath([os.path.abspath(path.parent) for path in paths]) if paths else ""
+    taken = {}
+    for path in paths:
+        place = folder / Path(os.path.abspath(path)).relative_to(top).with_suffix(suffix)
+        if place in taken:
+            raise ValueError(f"{path} and {taken[place]} would both become {place}; rename one of them")
+        taken[place] = path
+    return {path: place for place, path in taken.items()}
+
+
+def _begin(out, record):
+    """Make `out`, or go on with it; refuses one that holds anything else."""
+    text = json.dumps(record, ensure_ascii=False) + "\n"
+    before = (out / RECORD).read_text(encoding="utf-8") if (out / RECORD).is_file() else ""
+    if before != text:
+        if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+            raise FileExistsError(
+                f"{out}: holds {before.strip() or 'other files'} and not {text.strip()}; nothing in it was changed. "
+                "Choose another folder, or remove this one first"
+            )
+        with whole_file(out / RECORD) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    for place, _, _ in os.walk(out):
+        remove_leftovers(place)
+
+
+def _copy_pair(task):
+    """(height, width) of the copy of a pair, which is made if it isn't there; a line if it cannot be read."""
+    pair, copy, size = task
+    try:
+        if _is_current((copy.image, copy.truth), (pair.image, pair.truth)):
+            return picture_size(copy.image)
+        # Whole: a JPEG decoded smaller would be less sharp, and up to a pixel off its truth if its sides aren't
+        # multiples of 8.
+        photo, alpha = read_pair(pair)
+    except Exception as error:  # a decoder may raise anything on a broken file
+        return fault_of(pair.image, error)
+    if pair.is_cutout:
+        picture = shrunk_cutout(photo, alpha, size)
+        _save(picture, copy.image, "PNG")
+        return picture.shape[:2]
+    photo, alpha = shrunk(photo, size), shrunk(alpha, size)
+    if alpha.max() <= 1:
+        alpha = np.zeros_like(alpha)  # 1 of 255 would be read as 1 of 1
+    _save(photo, copy.image, "JPEG", quality=95, subsampling=0)
+    _save(alpha, copy.truth, "PNG")
+    return photo.shape[:2]
+
+
+def _copy_background(task):
+    """None when the background's copy is there, a line if it cannot be read."""
+    path, place, size = task
+    try:
+        if _is_current([place], [path]):
+            return None
+        photo = read_photo(path)
+    except Exception as error:  # as above
+        return fault_of(path, error)
+    _save(shrunk(photo, size), place, "JPEG", quality=95, subsampling=0)
+    return None
+
+
+def _is_current(copies, originals):
+    """Whether all copies are there, and none is older than an original."""
+    if not all(path.is_file() for path in copies):
+        return False
+    return min(path.stat().st_mtime for path in copies) >= max(path.stat().st_mtime for path in originals)
+
+
+def _save(array, path, form, **options):
+    with whole_file(path) as temporary:
+        Image.fromarray(array).save(temporary, form, **options)
+
+
+def _copy_people(folder, out):
+    """Copy the list of who is in which picture, if there is one: pictures keep their names."""
+    for path in map(folder.joinpath, _PEOPLE):
+        if path.is_file():
+            with whole_file(out / "meta.csv") as temporary:
+                shutil.copyfile(path, temporary)
+            return

@@ -1,0 +1,80 @@
+"""The report's claims, measured: all variants of `helpers.experiments.claims` with several seeds, and their tables.
+
+    python -m helpers.experiments                                    # what there is to do, and what is stored
+    python -m helpers.experiments --claims 1 2 3 4 5 6 --real DIR --weights u2netp.pth --jobs 2
+
+An interrupted table goes on with the same command: each run is stored when it ends, and what is stored is not repeated.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from helpers.config import PRESETS, load_config
+from helpers.experiments.claims import CLAIMS, LEGEND, RESULTS, claim_table, read_results
+from helpers.experiments.runs import measure_runs, missing_runs
+from helpers.synthetic.dataset import write_dataset
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m helpers.experiments", description=main.__doc__)
+    parser.add_argument("--claims", type=int, nargs="+", choices=list(CLAIMS), help="what to measure")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
+    parser.add_argument("--real", type=Path, metavar="DIR", help="photos to train on and to measure, besides made ones")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="u2netp.pth; default: the one in saved_models/")
+    parser.add_argument("--work", type=Path, default=Path(), metavar="DIR", help="where data/ has the made portraits")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time; default: 1")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="default: results/claims.csv")
+    parser.add_argument("--preset", choices=list(PRESETS), default="experiment", help="default: experiment")
+    parser.add_argument("--with-full", action="store_true", help="the full network as well, which takes far longer")
+    return parser
+
+
+def main(arguments=None):
+    """Measure what is missing of some claims and print their tables; without --claims, tell what there is to do."""
+    options = _parser().parse_args(arguments)
+    config, failed = load_config(options.preset), []
+    name = f"synthetic-{config.synthetic_count}x{config.synthetic_size}"
+    data = {"made": options.work / "data" / name, "real": options.real, "weights": options.weights}
+    try:
+        rows = read_results(options.out) if options.out.exists() else []
+        if options.claims:
+            runs = missing_runs(rows, options.claims, options.seeds, config, **data, full=options.with_full)
+            print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs) or 'nothing that is missing'}")
+            write_dataset(data["made"], config.synthetic_count, config.synthetic_size)
+            failed = measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
+            rows = read_results(options.out) if options.out.exists() else []
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _print_tables([row for row in rows if row["preset"] == config.name], options.claims)
+    if failed:
+        print("failed: " + ", ".join(f"{name}, seed {seed}" for name, seed in failed), file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _print_tables(rows, claims):
+    """The tables of what is stored; without `claims` all of them, and how to get the rest."""
+    measured = {row["variant"] for row in rows}
+    for number, claim in CLAIMS.items():
+        if claims and number not in claims:
+            continue
+        there = {row["set"] for row in rows if row["variant"] in claim.variants}
+        for portraits in ("made", "real"):
+            for region in ("whole", "band"):
+                if portraits in there:
+                    print("\n" + claim_table(rows, number, portraits, region))
+        if not claims:
+            missing = [name for name in claim.variants if name not in measured]
+            print(f"\nclaim {number}, {claim.question}: not measured are {', '.join(missing) or 'none'}")
+    if rows:
+        print("\n" + LEGEND)
+    if not claims:
+        print("\nTo measure what is missing, minutes a run: python -m helpers.experiments --claims 1 2 3 4 5 6")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""The report's claims: what is trained for each, the stored results, and what they show.
+
+`VARIANTS` says how each run differs from the report's recipe, `CLAIMS` which runs are compared. `helpers.experiments`
+measures them into `RESULTS`; here they are read:
+
+    rows = read_results()
+    print(claim_table(rows, 1, "made", "band"))
+"""
+
+import csv
+import io
+from pathlib import Path
+from statistics import mean, stdev
+from typing import NamedTuple
+
+from helpers.files.atomic import whole_file
+
+RESULTS = Path(__file__).parents[2] / "results" / "claims.csv"
+"""The stored results: one line for each run, set of portraits and region."""
+
+
+class Variant(NamedTuple):
+    """A training run: the report's recipe, but for the fields that say otherwise.
+
+    Attributes:
+        error: of a map: `rmse`, `cross_entropy` or `l1`; of the transition term as well.
+        edge_weight: λ. edge_width: of the edge mask, in pixels. edge_on: the map or maps it looks at, `fused` or `all`.
+        schedule: one of `helpers.experiments.__main__.SCHEDULES`. max_lr: its highest rate, or `auto`: the range test's.
+        data: `all`, or `made` for the made portraits alone, the only ones that have exact mattes.
+        truth: `annotations` (hard masks), or `mattes`.
+        start: `pretrained` by the original authors, `own` (the weights of this project, random where there are none),
+            or `random`.
+        network: `u2net_lite` or `u2net`.
+    """
+
+    error: str = "rmse"
+    edge_weight: float = 1.0
+    edge_width: int = 7
+    edge_on: str = "fused"
+    schedule: str = "one_cycle"
+    max_lr: float | str = 1e-3
+    data: str = "all"
+    truth: str = "annotations"
+    start: str = "pretrained"
+    network: str = "u2net_lite"
+
+
+class Enlargement(NamedTuple):
+    """No training: predictions of this project's weights, or of the original authors', for large made portraits.
+
+    Attributes:
+        thresholded: at .5, before and after they are enlarged, as a segmentation would be; else left continuous.
+        size: side of the portraits in pixels. count: how many there are of them.
+    """
+
+    thresholded: bool
+    size: int = 1920
+    count: int = 12
+
+
+VARIANTS = {
+    "report": Variant(),
+    "cross_entropy": Variant(error="cross_entropy"),
+    "l1": Variant(error="l1"),
+    "edge_0": Variant(edge_weight=0.0),
+    "edge_4": Variant(edge_weight=4.0),
+    "edge_10": Variant(edge_weight=10.0),
+    "edge_on_all": Variant(edge_on="all"),
+    "width_3": Variant(edge_width=3),
+    "width_15": Variant(edge_width=15),
+    "no_annihilation": Variant(schedule="no_annihilation"),
+    "constant": Variant(schedule="constant"),
+    "step": Variant(schedule="step"),
+    "cosine": Variant(schedule="cosine"),
+    "triangular": Variant(schedule="triangular"),
+    "rate_found": Variant(max_lr="auto"),
+    "hard_truth": Variant(data="made", start="own"),
+    "exact_truth": Variant(data="made", start="own", truth="mattes"),
+    "random_start": Variant(start="random"),
+    "full_network": Variant(start="random", network="u2net"),
+    "continuous": Enlargement(thresholded=False),
+    "thresholded": Enlargement(thresholded=True),
+}
+
+
+class Claim(NamedTuple):
+    """A question, and the names of the variants that answer it; the first is what the others are compared with."""
+
+    question: str
+    variants: tuple[str, ...]
+
+
+CLAIMS = {
+    1: Claim("RMSE against cross-entropy and L1", ("report", "cross_entropy", "l1")),
+    2: Claim(
+        "the edge term: its weight λ, on the fused map or on all, its width",
+        ("report", "edge_0", "edge_4", "edge_10", "edge_on_all", "width_3", "width_15"),
+    ),
+    3: Claim(
+        "one cycle against other schedules, without annihilation, with the rate found by the range test",
+        ("report", "no_annihilation", "constant", "step", "cosine", "triangular", "rate_found"),
+    ),
+    4: Claim("training on hard masks against exact mattes", ("hard_truth", "exact_truth")),
+    5: Claim(
+        "a random start against a pre-trained one, and the lite network against the full one",
+        ("random_start", "report", "full_network"),
+    ),
+    6: Claim("continuous against thresholded predictions, enlarged", ("continuous", "thresholded")),
+}
+
+METRICS = ("sad", "mse", "mad", "grad", "conn", "iou")
+"""As `helpers.metrics.errors.matting_metrics` measures them, averaged over the portraits; less is better but for `iou`."""
+
+FIELDS = {
+    "claim": str, "variant": str, "seed": int, "set": str, "region": str, **dict.fromkeys(METRICS, float),
+    "steps": int, "seconds": float, "max_lr": float, "preset": str, "image_size": int, "data": str, "start": str,
+    "device": str, "commit": str,
+}  # fmt: skip
+"""Columns of `RESULTS` and their types.
+
+`claim` lists all claims that use the run, `set` is `made` (exact mattes, test split) or `real` (validation split),
+`region` `whole` or `band`. `steps` and `seconds` are those of the training; a range test before it adds seconds, but no
+steps. `max_lr` is the rate that was trained with, `image_size` the side the network saw. `data` and `start` name what
+was trained on, and the weights it started from.
+"""
+
+
+def read_results(path=RESULTS):
+    """The stored rows, dicts by `FIELDS`. Raises FileNotFoundError, or ValueError if the columns are others."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no results there; measure them: python -m helpers.experiments --claims 1 2 …")
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != list(FIELDS):
+            raise ValueError(f"{path}: has the columns {reader.fieldnames}, expected {list(FIELDS)}; move it away")
+        return [{name: kind(row[name]) for name, kind in FIELDS.items()} for row in reader]
+
+
+def add_results(path, rows):
+    """Write what `path` holds, and `rows` after it; the file is whole at any moment."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows((read_results(path) if Path(path).exists() else []) + rows)
+    with whole_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def values_of(rows, claim, portraits, region, metric):
+    """{variant: {seed: value}} of what is measured for a claim, in its order; `portraits` is `made` or `real`.
+
+    Raises ValueError where there are two values for a seed: tables mix no presets.
+    """
+    values = {name: {} for name in CLAIMS[claim].variants}
+    for row in rows:
+        name, seed = row["variant"], row["seed"]
+        if name in values and (row["set"], row["region"]) == (portraits, region):
+            if seed in values[name]:
+                raise ValueError(f"{name}, seed {seed}: measured twice; give the rows of one preset only")
+            values[name][seed] = row[metric]
+    return {name: of_seed for name, of_seed in values.items() if of_seed}
+
+
+T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
+"""Student's t for 2, 3 … 10 seeds: 95 % of the means of so many differences lie within that many standard errors."""
+
+
+class Comparison(NamedTuple):
+    """One metric of one variant, over seeds.
+
+    Attributes:
+        seeds: how many there are. mean: over them. spread: their sample standard deviation, NaN for one seed.
+        difference: mean of the differences from the baseline, each to the same seed; NaN without a common seed.
+        error: its standard error, NaN for less than two common seeds.
+        verdict: `better` or `worse` if `difference` is more than `T95` of its errors, `baseline`, or `none shown`.
+            Of twenty comparisons without any effect one will say better or worse.
+    """
+
+    seeds: int
+    mean: float
+    spread: float
+    difference: float
+    error: float
+    verdict: str
+
+
+def compare(rows, claim, portraits, region, metric):
+    """{variant: `Comparison`} with the first variant of a claim; arguments and errors as in `values_of`."""
+    values = values_of(rows, claim, portraits, region, metric)
+    baseline = CLAIMS[claim].variants[0]
+    return {name: _compared(of_seed, values.get(baseline, {}), name == baseline, metric)
+            for name, of_seed in values.items()}  # fmt: skip
+
+
+def _compared(of_seed, baseline, is_baseline, metric):
+    differences = [of_seed[seed] - baseline[seed] for seed in of_seed.keys() & baseline.keys()]
+    count, nan = len(differences), float("nan")
+    difference = mean(differences) if count else nan
+    error = stdev(differences) / count**0.5 if count > 1 else nan
+    verdict = "none shown"
+    if count > 1 and abs(difference) > T95[min(count, len(T95) + 1) - 2] * error:
+        verdict = "better" if (difference > 0) == (metric == "iou") else "worse"
+    spread = stdev(of_seed.values()) if len(of_seed) > 1 else nan
+    return Comparison(len(of_seed), mean(of_seed.values()), spread, difference, error,
+                      "baseline" if is_baseline else verdict)  # fmt: skip
+
+
+def claim_table(rows, claim, portraits, region, metrics=("sad", "mse", "grad", "conn")):
+    """A claim as text: mean ± spread over the seeds (n) of every variant, and whether it differs from the first."""
+    table = {metric: compare(rows, claim, portraits, region, metric) for metric in metrics}
+    where = "whole image" if region == "whole" else "transition band"
+    lines = [f"claim {claim}: {CLAIMS[claim].question} ({portraits} portraits, {where})"]
+    lines.append(f"{'':15}  n" + "".join(f"  {metric:^27}" for metric in metrics))
+    for name in CLAIMS[claim].variants:
+        cells = [table[metric].get(name) for metric in metrics]
+        if cells[0] is None:
+            lines.append(f"{name:15}  not measured")
+            continue
+        lines.append(f"{name:15} {cells[0].seeds:2}" + "".join(map(_cell, cells)))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(of):
+    spread = f"± {of.spread:<7.4f}" if of.seeds > 1 else ""
+    verdict = {"baseline": "", "none shown": "–"}.get(of.verdict, of.verdict)
+    return f"  {of.mean:8.4f} {spread:11}{verdict:7}"
+
+
+LEGEND = (
+    "sad, grad and conn in thousands; mean ± standard deviation over n seeds. better, worse: than the first line, seed "
+    "by seed,\nby more than Student's t (4.30 for three seeds, 95 %) times the standard error; –: no difference shown"
+)
+"""How to read a `claim_table`, for the line below it."""

@@ -1,0 +1,82 @@
+"""The runs of the report's claims: which are missing, and doing them, several at a time."""
+
+import os
+import signal
+import time
+from contextlib import redirect_stderr
+from functools import partial
+
+import torch
+from tqdm import tqdm
+
+from helpers.datasets.layouts import find_pairs
+from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, add_results
+from helpers.experiments.trial import origin_of, run_variant
+from helpers.files.parallel import in_parallel
+
+
+def missing_runs(rows, claims, seeds, config, made, real=None, weights=None, full=False):
+    """[(variant, seed)] that `rows` do not hold, claim by claim; the full network comes last, and only if `full`.
+
+    `made`, `real` and `weights` as in `run_variant`. Raises ValueError where a run was stored with other data or other
+    weights to start from, FileNotFoundError for photos or weights that are missing.
+    """
+    if real:
+        find_pairs(real, "val")
+    stored = {(row["variant"], row["seed"]): row for row in rows if row["preset"] == config.name}
+    runs = dict.fromkeys((name, seed) for claim in claims for seed in seeds for name in CLAIMS[claim].variants)
+    light, heavy = [], []
+    for name, seed in runs:
+        now, then = origin_of(VARIANTS[name], made, real, weights), stored.get((name, seed))
+        if then is None:
+            (heavy if _is_full(name) else light).append((name, seed))
+        elif differing := [f"{key} {then[key]!r}, now {now[key]!r}" for key in now if now[key] != then[key]]:
+            raise ValueError(f"{name}, seed {seed}: stored with {', '.join(differing)}; name another file with --out")
+    return light + heavy * full
+
+
+def _is_full(name):
+    return getattr(VARIANTS[name], "network", None) == "u2net"
+
+
+def measure_runs(runs, config, made, real=None, weights=None, jobs=1, out=RESULTS):
+    """Do the `runs` [(variant, seed)], `jobs` at a time, and store each in `out` when it ends; a line tells of each.
+
+    Returns those whose loss did not stay finite; nothing of them is stored.
+    """
+    failed, started = [], time.perf_counter()
+    for number, ((name, seed), result) in enumerate(_done(runs, (config, made, real, weights), jobs), start=1):
+        if isinstance(result, FloatingPointError):
+            failed.append((name, seed))
+            told = f"failed: {result}"
+        else:
+            add_results(out, result)
+            told = ", ".join(f"{row['set']} {row['region']} sad {row['sad']:.4f}" for row in result)
+        tqdm.write(f"{number}/{len(runs)} after {time.perf_counter() - started:.0f} s: {name}, seed {seed}: {told}")
+    return failed
+
+
+def _done(runs, rest, jobs):
+    """Yield `(run, rows or FloatingPointError)` in the order of the runs."""
+    if jobs == 1:
+        yield from ((run, _rows_or_error(run, rest)) for run in runs)
+    else:
+        alone = partial(_one_of_several, rest=rest, threads=max(1, (os.cpu_count() or 1) // jobs))
+        yield from zip(runs, in_parallel(alone, runs, jobs, "runs", chunk=1))
+
+
+def _one_of_several(run, rest, threads):
+    """A run with its share of the cores, and without bars: those of several would overwrite each other."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it takes minutes, so Ctrl-C doesn't wait for its end
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    torch.set_num_threads(threads)
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        return _rows_or_error(run, rest)
+
+
+def _rows_or_error(run, rest):
+    try:
+        return run_variant(*run, *rest)
+    except FloatingPointError as error:
+        return error

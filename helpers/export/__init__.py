@@ -1,0 +1,1 @@
+"""A trained network in a file for others: .safetensors, .onnx, int8."""

@@ -1,0 +1,145 @@
+"""A network in eight-bit integers: its ranges found on pictures, what bears no rounding left in float, and its price.
+
+Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018,
+by ONNX Runtime: weights symmetric with a scale for each channel, activations with one for each tensor.
+"""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from helpers.cutout.matter import shrink
+from helpers.cutout.predictors import OnnxPredictor
+from helpers.networks.fuse import fused
+from helpers.networks.onnx_export import INPUT, to_onnx
+from helpers.u2net import normalise
+
+TOLERATED = 0.1
+"""Share of a convolution's variance that rounding may cost it. In the original u2netp.pth one, which takes small
+differences of large values, loses a multiple of it; the next worst less than a hundredth."""
+
+WATCHED = 4
+"""Pictures on which that is looked at."""
+
+
+class Cost(NamedTuple):
+    """What eight bits cost and gain: mean absolute errors of alpha, and medians of seconds a picture, of both files."""
+
+    pictures: int
+    mad: float
+    exact_mad: float
+    seconds: float
+    exact_seconds: float
+
+
+def quantise(model, notes, photos, size):
+    """The int8 `onnx.ModelProto` of a network, and the names of its hidden convolutions that stay in float.
+
+    `notes` as in `helpers.networks.onnx_export.to_onnx`. `photos` are such as will come, (H, W, 3) uint8 RGB, which the network
+    sees at `size`: no value within it can become larger than on these. The side maps and their fusion stay in float,
+    too: they are the answer, and cheap.
+    """
+    exact, inputs = to_onnx(model, notes), [_input_of(photo, size) for photo in photos]
+    fragile = _fragile(fused(model), exact.graph, inputs[:WATCHED])
+    joining = _joining(exact.graph)
+    left = [*_heads(exact.graph), *fragile, *(joining[name] for name in fragile)]
+    with TemporaryDirectory(prefix="portrait-int8-") as folder:
+        prepared, out = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
+        quant_pre_process(exact, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        quantize_static(
+            prepared, out, _Inputs(inputs), per_channel=True, activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8, nodes_to_exclude=left,
+            reduce_range=True,  # 7 bits: processors without VNNI add two products of 8 bits in 16, which overflow
+        )  # fmt: skip
+        made = onnx.load(out)
+    del made.metadata_props[:]
+    made.metadata_props.extend(exact.metadata_props)
+    return made, fragile
+
+
+def cost_of(exact, quantised, pairs, size):
+    """The `Cost` of the `quantised` ONNX file against the `exact` one, computed by turns on the same pictures.
+
+    `pairs` yields photos (H, W, 3) and true alphas (H, W), both uint8; errors are means over all pixels of the photo as
+    the network sees it.
+    """
+    predictors = OnnxPredictor(exact, "cpu"), OnnxPredictor(quantised, "cpu")
+    errors, seconds = [], []
+    for photo, truth in pairs:
+        small = shrink(photo, size)
+        truth = cv2.resize(truth, small.shape[1::-1], interpolation=cv2.INTER_AREA) / 255
+        for predict in predictors:
+            start = time.perf_counter()
+            alpha = predict(small.transpose(2, 0, 1)[None])[0]
+            seconds.append(time.perf_counter() - start)
+            errors.append(np.abs(alpha - truth).mean())
+    return Cost(len(errors) // 2, float(np.mean(errors[1::2])), float(np.mean(errors[::2])),
+                float(np.median(seconds[1::2])), float(np.median(seconds[::2])))  # fmt: skip
+
+
+def _input_of(photo, size):
+    """(1, 3, h, w) float32: a photo as the network sees it."""
+    return normalise(torch.from_numpy(shrink(photo, size)).permute(2, 0, 1)[None]).numpy()
+
+
+class _Inputs(CalibrationDataReader):
+    def __init__(self, inputs):
+        self.inputs = iter(inputs)
+
+    def get_next(self):
+        """The next input by its name, None after the last."""
+        x = next(self.inputs, None)
+        return None if x is None else {INPUT: x}
+
+
+def _fragile(model, graph, inputs):
+    """Names of the hidden convolutions of joined values that would lose more than `TOLERATED` by rounding.
+
+    Joined ones alone: ONNX Runtime quantises a convolution after all if its input is quantised, as others read it too.
+    `model` is the network with its batch norms folded.
+    """
+    joining, heads = _joining(graph), _heads(graph)
+    names = {layer: name for name, layer in model.named_modules() if name in joining and name not in heads}
+    fragile = set()
+
+    def look(layer, inputs, exact):
+        x, step = inputs[0], (inputs[0].max() - inputs[0].min()).clamp(min=1e-12) / 255
+        steps = layer.weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12) / 63  # 7 bits
+        x, weight = (x / step).round() * step, (layer.weight / steps).round() * steps
+        rounded = F.conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation)
+        if (rounded - exact).square().mean() > TOLERATED * exact.var():
+            fragile.add(names[layer])
+
+    for layer in names:
+        layer.register_forward_hook(look)
+    with torch.inference_mode():
+        for x in inputs:
+            model(torch.from_numpy(x))
+    return sorted(fragile)
+
+
+def _joining(graph):
+    """{convolution: what joins its input}, by name, for those whose input is a concatenation."""
+    joints = {node.output[0]: node.name for node in graph.node if node.op_type == "Concat"}
+    return {node.name: joints[node.input[0]] for node in graph.node
+            if node.op_type == "Conv" and node.input[0] in joints}  # fmt: skip
+
+
+def _heads(graph):
+    """Names of all that comes after the last ReLU or sum: the side maps and their fusion."""
+    hidden, heads = set(), []
+    for node in reversed(graph.node):
+        if node.op_type in ("Relu", "Add") or node.output[0] in hidden:
+            hidden.update(node.input)
+        else:
+            heads.append(node.name)
+    return heads

@@ -1,0 +1,1 @@
+"""Photos as they really are, masks, text tables, whole-file writes, parallel work."""

@@ -1,0 +1,243 @@
+"""A folder of predicted mattes measured against true ones: every picture scored, a table of the means, a CSV of all."""
+
+import csv
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers.datasets.layouts import CLASSES
+from helpers.datasets.pairs import Pair, read_alpha
+from helpers.files.atomic import whole_file
+from helpers.files.folders import pictures_below
+from helpers.files.parallel import in_parallel
+from helpers.files.photos import EXTENSIONS, open_picture, read_grey
+from helpers.files.text import fault_of, first_lines
+from helpers.metrics.errors import (
+    BOUNDARY,
+    boundary_iou,
+    mean_metrics,
+    metrics_by_region,
+    transition_band,
+    unknown_region,
+)
+from helpers.metrics.ground_truth import find_truths
+from helpers.metrics.perceptual import GRADIENT_SCALE
+
+CODES = {"dim": "Deep Image Matting's evaluation code", "p3m": "P3M-Net's and GFM's evaluation code"}
+FIGURES = ("sad", "mse", "mad", "grad", "conn", "iou", "boundary_iou")
+"""The columns, of which the last is measured on the whole image only."""
+
+
+class Score(NamedTuple):
+    """What was measured of one picture.
+
+    Attributes:
+        name: the path by which it was matched. size: (height, width), None if nothing could be measured.
+        metrics: {region: {figure: value}}. empty: the regions in which this picture has no pixel.
+        faults: lines that name what could not be read or measured.
+    """
+
+    name: str
+    size: tuple[int, int] | None = None
+    metrics: dict[str, dict[str, float]] = {}
+    empty: list[str] = []
+    faults: list[str] = []
+
+
+class Scores(NamedTuple):
+    """What `score_folders` found; as a string it is the table.
+
+    Attributes:
+        pred, true: the folders. layout: that of the truths, in words. convention: of gradient and connectivity.
+        regions: {name: meaning}. truths: how many there are. scores: a `Score` for each with a prediction.
+        missing: the names of those without. notes: lines about truths that the layout leaves out.
+    """
+
+    pred: Path
+    true: Path
+    layout: str
+    convention: str
+    regions: dict[str, str]
+    truths: int
+    scores: list[Score]
+    missing: list[str]
+    notes: list[str]
+
+    def left_out(self):
+        """Lines that count and name what is not in the table; none if everything is."""
+        lines, faults = list(self.notes), [fault for score in self.scores for fault in score.faults]
+        for kind, texts in (("truths without a prediction", self.missing), ("not measured", faults)):
+            if texts:
+                lines += [f"{kind}: {len(texts)}", *(f"  {line}" for line in first_lines(texts))]
+        return lines
+
+    def __str__(self):
+        sizes = sorted((np.prod(score.size), score.size) for score in self.scores if score.size)
+        ends = dict.fromkeys(f"{width}×{height}" for _, (height, width) in sizes[:1] + sizes[-1:])
+        header = [
+            ("predictions", self.pred),
+            ("truths", f"{self.true} ({self.layout})"),
+            ("pictures", f"{len(sizes)} measured of {self.truths} truths"),
+            ("resolution", f"{' to '.join(ends) or 'none'} pixels (width × height), the truths' own"),
+            ("convention", f"{self.convention}: gradient and connectivity as in {CODES[self.convention]}"),
+            *(("region", f"{name}: {meaning}") for name, meaning in self.regions.items()),
+            ("figures", "means over the pictures; alpha from 0 to 1 as it is, not stretched; IoU at 0.5"),
+            ("boundary", f"within {BOUNDARY:.0%} of the diagonal inside the mask at 0.5; of whole images only"),
+        ]
+        scales = {"sad": "SAD /1000", "mse": "MSE", "mad": "MAD", "grad": f"grad /{GRADIENT_SCALE[self.convention]}",
+                  "conn": "conn /1000", "iou": "IoU", "boundary_iou": "boundary IoU"}  # fmt: skip
+        rows, notes = [["region", "pictures", *(scales[figure] for figure in FIGURES)]], []
+        for region in self.regions:
+            measured = [score.metrics[region] for score in self.scores if region in score.metrics]
+            mean = mean_metrics(measured) if measured else {}
+            rows.append([region, str(len(measured)), *(_cell(figure, mean) for figure in FIGURES)])
+            if empty := sum(region in score.empty for score in self.scores):
+                notes.append(f"{region}: {empty} of the pictures without such a pixel")
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        table = [f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:]))
+                 for row in rows]  # fmt: skip
+        return "\n".join([*(f"{key:<12} {value}" for key, value in header), "", *map(str.rstrip, table), *notes])
+
+
+def score_folders(pred, true, regions=None, band_width=15, convention="dim", workers=None):
+    """Measure all predictions in the folder `pred` against the truths in `true`; returns `Scores`.
+
+    `regions` are "whole", "band" (the transition band, `band_width` wide) and folders of trimaps, of which what they
+    leave unknown counts; None means the first two, and the trimaps that lie beside the truths. Predictions are matched
+    by `Truth.names`; one that is unreadable or of another size than its truth is named and left out, never resized.
+    `convention` as in `helpers.metrics.errors.matting_metrics`, `workers` as in `helpers.files.parallel.in_parallel`.
+    Raises FileNotFoundError for a folder that is missing or empty or if nothing matches, and ValueError for an even
+    band or as `find_truths`.
+    """
+    transition_band(np.zeros((1, 1)), band_width)  # refuses a wrong width before any file is read
+    pictures, found = pictures_below(pred), find_truths(true)
+    regions = _regions(regions, band_width, found.truths)
+    jobs, scores, missing = [], [], []
+    for truth in found.truths:
+        name = truth.names[0] if truth.names else str(truth.pair.truth)
+        try:
+            if prediction := _named(truth, pictures):
+                where = {key: place_of(truth) for key, (_, place_of) in regions.items()}
+                jobs.append(_Job(name, prediction, truth.pair, where))
+            else:
+                missing.append(name)
+        except ValueError as error:
+            scores.append(Score(name, faults=[str(error)]))
+    if not jobs and not scores:
+        files = sum(map(len, pictures.values()))
+        raise FileNotFoundError(
+            f"{pred}: none of the {files} pictures there is named as one of the {len(found.truths)} truths in {true} "
+            f"({found.layout}). Looked for {' or '.join(found.truths[0].names)} and so on ({', '.join(EXTENSIONS)}), "
+            f"found {next(iter(pictures))} and so on; give two folders that correspond to each other"
+        )
+    scores += in_parallel(partial(_score, convention=convention), jobs, workers, "measuring")
+    meanings = {key: meaning for key, (meaning, _) in regions.items()}
+    return Scores(pred, true, found.layout, convention, meanings, len(found.truths), scores, missing, found.left_out)
+
+
+def write_csv(path, scores):
+    """Write one line per measured picture: its name, size, convention, and the figures of each region in full.
+
+    A cell is empty where a region could not be measured. The file is whole or not there at all.
+    """
+    columns = [(region, figure) for region in scores.regions for figure in FIGURES
+               if region == "whole" or figure != "boundary_iou"]  # fmt: skip
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["picture", "width", "height", "convention", *(f"{region}_{key}" for region, key in columns)])
+        for score in scores.scores:
+            if score.size:
+                cells = [score.metrics.get(region, {}).get(figure, "") for region, figure in columns]
+                writer.writerow([score.name, *score.size[::-1], scores.convention, *cells])
+
+
+class _Job(NamedTuple):
+    """A picture to measure; `regions` is {name: "whole", a band's width, a trimap's file, or None if it is missing}."""
+
+    name: str
+    prediction: Path
+    truth: Pair
+    regions: dict
+
+
+def _regions(regions, band_width, truths):
+    """{name: (meaning, function of a truth that tells where its region is, as in `_Job`)}."""
+    chosen = {}
+    for region in dict.fromkeys(regions or ("whole", "band")):
+        if region == "whole":
+            chosen["whole"] = "all pixels", lambda truth: "whole"
+        elif region == "band":
+            meaning = f"at most {band_width // 2} pixels from a change in the truth ({band_width}×{band_width} square)"
+            chosen[f"band{band_width}"] = meaning, lambda truth: band_width
+        else:
+            trimaps = pictures_below(region)
+            chosen[str(region)] = "what the trimaps there leave unknown", partial(_named, pictures=trimaps)
+    if not regions and any(truth.trimap for truth in truths):
+        chosen["trimap"] = "what the trimaps beside the truths leave unknown", lambda truth: truth.trimap
+    return chosen
+
+
+def _named(truth, pictures):
+    """The picture that is named as a truth, None if there is none. Raises ValueError if there are several."""
+    files = next((pictures[name] for name in truth.names if name in pictures), [None])
+    if len(files) > 1:
+        raise ValueError(f"{' and '.join(map(str, files))}: only one of them can be meant; remove the others")
+    return files[0]
+
+
+def _score(job, convention):
+    """The `Score` of a picture; whatever is wrong with its files becomes a fault."""
+    try:
+        pred, true = _read_prediction(job.prediction), read_alpha(job.truth)
+    except Exception as error:  # a decoder may raise anything on a broken file
+        return Score(job.name, faults=[fault_of(job.prediction, error)])
+    if pred.shape != true.shape:
+        return Score(job.name, faults=[_sizes(job.prediction, pred, job.truth.truth, true)])
+    if 0 < true.max() < len(CLASSES):
+        fault = f"at most {true.max()} of 255: class ids are understood only in the folder of the whole data set"
+        return Score(job.name, faults=[f"{job.truth.truth}: {fault}"])
+    pred, matte, masks, faults = pred / 255, true / 255, {}, []
+    for region, where in job.regions.items():
+        try:
+            masks[region] = _mask(where, matte)
+        except Exception as error:
+            faults.append(f"{job.name}, {region}: {fault_of(where, error)}")
+    empty = [region for region, mask in masks.items() if not mask.any()]
+    metrics = metrics_by_region(pred, matte, {key: mask for key, mask in masks.items() if key not in empty}, convention)
+    if "whole" in metrics:
+        metrics["whole"]["boundary_iou"] = boundary_iou(pred, matte)
+    return Score(job.name, true.shape, metrics, empty, faults)
+
+
+def _read_prediction(path):
+    """A prediction as (H, W) uint8: the alpha channel of a cutout, otherwise grey as it is."""
+    picture = open_picture(path)
+    return np.array(picture.convert("RGBA").getchannel("A")) if picture.has_transparency_data else read_grey(path)
+
+
+def _mask(where, matte):
+    """The region of a picture as a boolean mask of its true matte's shape; `where` as in `_Job`."""
+    if where == "whole":
+        return np.ones(matte.shape, bool)
+    if isinstance(where, int):
+        return transition_band(matte, where)
+    if where is None:
+        raise ValueError("no trimap of this name")
+    trimap = read_grey(where)
+    if trimap.shape != matte.shape:
+        raise ValueError(_sizes(where, trimap, "its true matte", matte))
+    return unknown_region(trimap)
+
+
+def _sizes(file, found, other, wanted):
+    """The line that tells of two pictures (H, W) which should have the same size."""
+    theirs, ours = (f"{width}×{height}" for height, width in (found.shape, wanted.shape))
+    return f"{file}: {theirs} pixels, but {other} has {ours}"
+
+
+def _cell(figure, mean):
+    if figure not in mean:
+        return ""
+    return f"{mean[figure]:.{5 if figure in ('mse', 'mad') else 4 if figure.endswith('iou') else 3}f}"

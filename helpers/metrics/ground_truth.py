@@ -1,0 +1,107 @@
+"""The true mattes in a folder, and how a prediction of each may be called: matched by name, never by position."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers.datasets.layouts import find_splits, recognise
+from helpers.datasets.pairs import Pair
+from helpers.files.folders import parts_below, pictures_below
+from helpers.files.photos import EXTENSIONS
+
+PLAIN = "plain folder"
+"""What the layout is called of a folder that has none and holds true mattes, sub-folders and all."""
+
+_P3M_PHOTOS = ("original_image", "blurred_image")
+
+
+class Truth(NamedTuple):
+    """One true matte.
+
+    Attributes:
+        pair: its file and how it is meant; in a plain folder the photo is the truth itself.
+        names: what its prediction may be called, the likeliest first: paths below the folder, without suffix. Of
+            `mask/a.png`, whose photo is `blurred_image/a.jpg`, they are `a`, `blurred_image/a` and `mask/a`.
+        trimap: the file of the same name in `trimap/` beside the folder of the truths, if there is one.
+    """
+
+    pair: Pair
+    names: tuple[str, ...]
+    trimap: Path | None
+
+
+class Truths(NamedTuple):
+    """The truths of a folder, sorted; its layout in words; and a line for each split in which files were left out."""
+
+    layout: str
+    truths: list[Truth]
+    left_out: list[str]
+
+
+def find_truths(folder):
+    """The `Truths` of a folder in one of `helpers.datasets.layout_table.LAYOUTS`, all splits together, or of a plain one.
+
+    A set of P3M-500 is known by its sub-folders even if it has another name. In EasyPortrait's layout `mattes/` count
+    if they are there, otherwise the annotations. In a plain folder a sub-folder `trimap/` holds trimaps, all other
+    pictures are truths.
+    Raises FileNotFoundError if there is no such folder or no truth in it, and as `helpers.datasets.layouts.find_splits`.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: no such folder; correct the path of the true mattes")
+    layout, splits = _layout_of(folder)
+    if splits:
+        pairs = [pair for found in splits.values() for pair in found.pairs]
+        left_out = [f"left out of {split}: {found.left_out()}" for split, found in splits.items() if found.left_out()]
+    else:
+        pairs, left_out = _pairs_without_photos(folder), []
+    if not pairs:
+        why = "; ".join(left_out) or f"none of {', '.join(EXTENSIONS)} outside trimap/"
+        raise FileNotFoundError(f"{folder}: no true mattes there ({layout}): {why}")
+    root = folder.parent if folder.is_file() else folder
+    truths = [Truth(pair, _names(pair, root), _trimap(pair, root)) for pair in sorted(pairs)]
+    owners = Counter(name for truth in truths for name in truth.names)
+    truths = [truth._replace(names=tuple(name for name in truth.names if owners[name] == 1)) for truth in truths]
+    return Truths(layout, truths, left_out)
+
+
+def _layout_of(folder):
+    """The layout in words, and its splits; none of a plain folder."""
+    try:
+        layout = recognise(folder)
+    except FileNotFoundError:
+        return PLAIN, {}
+    if layout != "easyportrait":
+        return layout, find_splits(folder, layout=layout)
+    for truth in ("mattes", "annotations"):
+        splits = find_splits(folder, truth, layout)
+        if any(found.pairs for found in splits.values()):
+            break
+    return f"{layout}, {truth}", splits
+
+
+def _pairs_without_photos(folder):
+    """Pairs of the truths in a plain folder, or in one of P3M-500 under another name."""
+    photos = next((name for name in _P3M_PHOTOS if (folder / name).is_dir() and (folder / "mask").is_dir()), None)
+    place = folder / "mask" if photos else folder
+    files = [file for files in pictures_below(place).values() for file in files]
+    if photos:
+        return [Pair(folder / photos / file.relative_to(place), file, "grey") for file in files]
+    return [Pair(file, file, "grey") for file in files if file.relative_to(folder).parts[0] != "trimap"]
+
+
+def _names(pair, folder):
+    truth, photo = parts_below(pair.truth, folder), parts_below(pair.image, folder)
+    names = ["/".join(photo), "/".join(truth)]
+    if len(truth) == len(photo):  # without the folders that tell truths from photos
+        shared = [part for part, other in zip(truth[:-1], photo[:-1]) if part == other]
+        names.insert(0, "/".join([*shared, photo[-1]]))
+    return tuple(dict.fromkeys(names))
+
+
+def _trimap(pair, folder):
+    truth, photo = parts_below(pair.truth, folder), parts_below(pair.image, folder)
+    own = next((i for i, (part, other) in enumerate(zip(truth[:-1], photo[:-1])) if part != other), None)
+    *place, stem = ["trimap", *truth] if own is None else [*truth[:own], "trimap", *truth[own + 1 :]]
+    files = (folder.joinpath(*place, stem + extension) for extension in EXTENSIONS)
+    return next((file for file in files if file.is_file()), None)

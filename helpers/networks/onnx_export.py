@@ -1,0 +1,149 @@
+"""A network as one ONNX file, for any batch and any size, its batch norms folded into the convolutions before them.
+
+The forward pass is recorded with torch.fx, and each of the few operations that these networks are made of is written
+down in ONNX. `torch.onnx.export` makes a file that is no faster, in far more time, and needs onnxscript.
+"""
+
+import json
+import operator
+
+import onnx
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from torch import fx, nn
+
+from helpers.files.atomic import whole_file
+from helpers.networks.fuse import fused
+from helpers.networks.registry import read_network
+from helpers.u2net import pool, resize_like
+
+OPSET, IR_VERSION = 18, 10
+"""The oldest operations that say all of it, and a file version that ONNX Runtime reads from 1.18 on."""
+
+INPUT, FUSED = "input", "fused"
+
+
+def write_onnx(weights, out):
+    """Write the network in the checkpoint or weight file `weights` to `out`, in single precision.
+
+    The file's one input is `input`: (batch, 3, height, width) float32 as `helpers.u2net.normalise` gives it, of any
+    size from 32 up. Its outputs are (batch, 1, height, width) in [0, 1]: `fused` first, then `side1`, `side2`, …; of a
+    ResNet U-Net, which has no fusion, its map of the full resolution stands as `fused`. Network, table and config are
+    in the file's metadata as JSON. Errors as in `helpers.networks.registry.read_network`.
+    """
+    save(to_onnx(*read_network(weights)), out)
+
+
+def save(model, out):
+    """Write an `onnx.ModelProto` to `out`, whole or not at all."""
+    with whole_file(out) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def to_onnx(model, notes=None):
+    """The `onnx.ModelProto` of a network of `helpers.networks.registry` as `write_onnx` describes it, checked.
+
+    Its convolutions have the names of the network's modules. `notes` is a dict of plain values for the metadata. Raises
+    ValueError naming a layer or operation that is not known here.
+    """
+    translator = _Translator(fused(model))
+    outputs = translator.translate()
+    names = [FUSED, *(f"side{i}" for i in range(1, len(outputs)))]
+    nodes = translator.nodes + [
+        helper.make_node("Identity", [value], [name], name) for value, name in zip(outputs, names)
+    ]
+    graph = helper.make_graph(
+        nodes, type(model).__name__, [_image(INPUT, 3)], [_image(name, 1) for name in names], translator.weights
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    helper.set_model_props(made, {key: json.dumps(value) for key, value in (notes or {}).items()})
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def _image(name, channels):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, "height", "width"])
+
+
+def _nothing(translator, node):
+    """A folded batch norm, or a conversion to the type that all values have already."""
+    return translator.values[node.args[0]]
+
+
+def _plain(kind):
+    """How to write down an operation that is one of ONNX's as it stands."""
+    return lambda translator, node: translator._add(kind, node, node.args)
+
+
+class _Tracer(fx.Tracer):
+    """Records the forward pass down to single layers; what looks at sizes is recorded as one call, not looked into."""
+
+    def __init__(self):
+        super().__init__(autowrap_functions=(pool, resize_like))
+
+    def is_leaf_module(self, module, name):
+        return not list(module.children())
+
+
+class _Translator:
+    """Writes the nodes of a recorded forward pass as ONNX nodes; values have the names of the recorded ones."""
+
+    def __init__(self, model):
+        self.modules, self.graph = dict(model.named_modules()), _Tracer().trace(model)
+        self.nodes, self.weights, self.values = [], [], {}
+
+    def translate(self):
+        """Fills `nodes` and `weights`; returns the names of the outputs."""
+        for node in self.graph.nodes:
+            if node.op == "output":
+                return [self.values[each] for each in node.args[0]]
+            self.values[node] = INPUT if node.op == "placeholder" else self._one(node)
+
+    def _one(self, node):
+        layer = self.modules[node.target] if node.op == "call_module" else None
+        write = self.LAYERS.get(type(layer)) or self.FUNCTIONS.get(node.target)
+        if write is None:
+            raise ValueError(f"the network's {node.op} {layer or node.target} has no translation into ONNX here")
+        return write(self, node)
+
+    def _add(self, kind, node, inputs, name=None, **attributes):
+        names = [self.values[each] if isinstance(each, fx.Node) else each for each in inputs]
+        self.nodes.append(helper.make_node(kind, names, [node.name], name or node.name, **attributes))
+        return node.name
+
+    def _conv(self, node):
+        conv, inputs = self.modules[node.target], [node.args[0]]
+        for kind in ("weight", "bias"):
+            inputs.append(f"{node.target}.{kind}")
+            self.weights.append(numpy_helper.from_array(getattr(conv, kind).detach().float().numpy(), inputs[-1]))
+        return self._add("Conv", node, inputs, node.target, kernel_shape=conv.kernel_size, strides=conv.stride,
+                         pads=conv.padding * 2, dilations=conv.dilation, group=conv.groups)  # fmt: skip
+
+    def _max_pool(self, node):
+        layer = self.modules[node.target]
+        side, stride, padding = layer.kernel_size, layer.stride, layer.padding
+        return self._add("MaxPool", node, node.args, kernel_shape=[side] * 2, strides=[stride] * 2, pads=[padding] * 4)
+
+    def _halve(self, node):
+        return self._add("MaxPool", node, node.args, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+
+    def _resize(self, node):
+        x, target = (self.values[each] for each in node.args)
+        batch, size, shape = (f"{node.name}_{part}" for part in ("batch", "size", "shape"))
+        # all four sizes: where ONNX Runtime moves the channels to the end, it overlooks that `axes` names only two
+        self.nodes += [
+            helper.make_node("Shape", [x], [batch], batch, end=2),
+            helper.make_node("Shape", [target], [size], size, start=2),
+            helper.make_node("Concat", [batch, size], [shape], shape, axis=0),
+        ]
+        return self._add("Resize", node, [x, "", "", shape], mode="linear")
+
+    def _concat(self, node):
+        return self._add("Concat", node, node.args[0], axis=node.kwargs["dim"])
+
+    LAYERS = {nn.Conv2d: _conv, nn.MaxPool2d: _max_pool, nn.ReLU: _plain("Relu"), nn.Identity: _nothing}
+    FUNCTIONS = {
+        pool: _halve, resize_like: _resize, torch.cat: _concat, F.relu: _plain("Relu"),
+        torch.sigmoid: _plain("Sigmoid"), operator.add: _plain("Add"), "float": _nothing,
+    }  # fmt: skip

@@ -1,0 +1,117 @@
+"""Several data sets in one run, each with its weight, rough or refined; no photo is both trained and validated on."""
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers.datasets.duplicates import same_photos
+from helpers.datasets.layouts import LAYOUTS, backgrounds_in, find_splits
+from helpers.samples.composites import CompositeDataset
+from helpers.samples.samples import MixedDataset, PortraitDataset
+
+
+class Source(NamedTuple):
+    """A data set to train on.
+
+    Attributes:
+        folder: where it lies, or its CSV manifest.
+        layout: how it is arranged, one of `LAYOUTS`; None: recognised.
+        weight: how often an epoch shows each of its training pictures (3: three times, .1: another tenth every epoch).
+        rough: whether its truths are rough masks, whose edges do not count.
+        backgrounds: folder of pictures to put cutouts on, where they do not lie beside them.
+    """
+
+    folder: str | Path
+    layout: str | None = None
+    weight: float = 1.0
+    rough: bool = False
+    backgrounds: str | Path | None = None
+
+
+def parse_source(text):
+    """`"DIR,weight=2,rough=true"` → `Source`. Raises ValueError for an unknown key or an impossible value."""
+    folder, *settings = text.split(",")
+    values = {}
+    for setting in settings:
+        key, separator, value = setting.partition("=")
+        if not separator or key not in Source._fields[1:] or not value or key in values:
+            keys = ", ".join(Source._fields[1:])
+            raise ValueError(f"{text!r}: expected FOLDER[,key=value…] with the keys {keys}, each once at most")
+        values[key] = value
+    if "weight" in values:
+        try:
+            values["weight"] = float(values["weight"])
+        except ValueError:
+            values["weight"] = 0.0
+        if not 0 < values["weight"] < float("inf"):
+            raise ValueError(f"{text!r}: weight must be a positive number")
+    if "rough" in values:
+        if values["rough"] not in ("true", "false"):
+            raise ValueError(f"{text!r}: rough must be true or false")
+        values["rough"] = values["rough"] == "true"
+    if values.get("layout", "pairs") not in LAYOUTS:
+        raise ValueError(f"{text!r}: known layouts are {', '.join(LAYOUTS)}")
+    return Source(folder, **values)
+
+
+def mix(sources, transforms, truth="annotations", seed=0, least=None):
+    """Training and validation dataset of one or more `Source`s; `transforms` is `{"train": …, "val": …}`.
+
+    `truth="mattes"` takes exact alphas where a set has them. Rough masks validate only where there are no others. A
+    training photo that is, byte for byte, also among the validation or test photos of any source is left out, with a
+    warning that counts them. `least` as in `PortraitDataset`. Raises FileNotFoundError where nothing is left to train
+    or to validate on.
+    """
+    found = {source: _pairs_of(source, truth) for source in sources}
+    held_out = [pair for splits in found.values() for split in ("val", "test") for pair in splits.get(split, [])]
+    train, val = [], []
+    for source, splits in found.items():
+        pairs = splits.get("train", [])
+        leaks = same_photos(pairs, held_out)
+        if leaks:
+            names = ", ".join(str(pairs[i].image) for i in sorted(leaks)[:3])
+            warnings.warn(f"{len(leaks)} training photos are held-out photos, too, and left out: {names}", stacklevel=2)
+        train.append((source, [pair for i, pair in enumerate(pairs) if i not in leaks]))
+        val.append((source, splits.get("val", [])))
+    refined = [(source, [pair for pair in pairs if not pair.rough]) for source, pairs in val]
+    val = refined if any(pairs for _, pairs in refined) else val
+    train, val = ([(source, pairs) for source, pairs in part if pairs] for part in (train, val))
+    for name, part in (("train", train), ("validate", val)):
+        if not part:
+            places = ", ".join(str(source.folder) for source in sources)
+            raise FileNotFoundError(f"{places}: nothing there to {name} on; see python -m helpers.datasets check")
+
+    def mixed(part, transform):
+        datasets = [
+            (dataset, source.weight) for source, pairs in part
+            for dataset in _datasets_of(source, pairs, transform, seed, least)
+        ]  # fmt: skip
+        return MixedDataset(*zip(*datasets))
+
+    return mixed(train, transforms["train"]), mixed(val, transforms["val"])
+
+
+def _pairs_of(source, truth):
+    """{split: pairs} of a source; what had to be left out is told in a warning for each split."""
+    splits = find_splits(source.folder, truth, source.layout)
+    if not any(found.pairs for found in splits.values()):  # no such truths, but perhaps the usual ones
+        splits = find_splits(source.folder, layout=source.layout)
+    for split, found in splits.items():
+        if found.left_out():
+            warnings.warn(f"{source.folder}: left out of {split}: {found.left_out()}", stacklevel=3)
+
+    def marked(pair):
+        return pair._replace(rough=pair.rough or source.rough)
+
+    return {split: list(map(marked, found.pairs)) for split, found in splits.items()}
+
+
+def _datasets_of(source, pairs, transform, seed, least):
+    """The dataset of a source's photos and that of its cutouts, which are their own truths and need backgrounds."""
+    cutouts = [pair for pair in pairs if pair.is_cutout]
+    photos = [pair for pair in pairs if not pair.is_cutout]
+    datasets = [PortraitDataset(photos, transform, seed, least)] if photos else []
+    if cutouts:
+        backgrounds = backgrounds_in(source.backgrounds or source.folder)
+        datasets.append(CompositeDataset(cutouts, transform, backgrounds, seed, least))
+    return datasets

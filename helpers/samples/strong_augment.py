@@ -1,0 +1,112 @@
+"""Augmentation for portraits from anywhere: any framing from selfie to half figure, tilted, blurred faces, any light.
+
+The report's augmentation (`helpers.augment`) moves a portrait little: enough where training and use see the same kind
+of picture. Weights that are to be used on everybody's photos need more.
+"""
+
+import math
+
+import albumentations as A
+import cv2
+import numpy as np
+from albumentations.augmentations.crops.transforms import BaseCrop
+
+from helpers.augment import crop_group, geometric_group, least_side, resize_to, training_transform, visual_group
+
+TILT = 20
+"""Degrees by which a portrait is turned at most."""
+
+CLOSEST = 0.3
+"""Side of the smallest crop, as a share of the photo's shorter side: of a half figure, little more than the head."""
+
+
+def strong_transform(size):
+    """The report's training pipeline, and before it another framing, after it another camera; as `training_transform`.
+
+    Turned with probability .4, framed anew with .7, grey with .05, another exposure with .3, a blurred face with .1 and
+    compressed as JPEG with .2.
+    """
+    turn = A.Rotate(limit=TILT, border_mode=cv2.BORDER_REFLECT_101, mask_interpolation=cv2.INTER_LINEAR, p=0.4)
+    camera = [
+        A.ToGray(p=0.05),
+        A.RandomBrightnessContrast(brightness_limit=(-0.25, 0.3), contrast_limit=(-0.3, 0.3), p=0.3),
+        FaceBlur(p=0.1),
+        A.ImageCompression(quality_range=(30, 90), p=0.2),
+    ]
+    before = [turn, PortraitCrop(p=0.7), *crop_group(), *geometric_group()]
+    return A.Compose([*before, *resize_to(size), *visual_group(), *camera])
+
+
+def strong_least_side(size):
+    """Pixels that a photo's shorter side needs, so that the smallest crop still has `size`."""
+    return math.ceil(size / CLOSEST)
+
+
+PIPELINES = {"report": (training_transform, least_side), "strong": (strong_transform, strong_least_side)}
+"""By the configuration's `augmentation`: the training pipeline for a size, and the pixels that photos need for it."""
+
+
+class PortraitCrop(BaseCrop):
+    """A crop around the head, which is where the person begins from above: selfie, bust, half figure, off the centre.
+
+    Its longer side is from `CLOSEST` to 1 of the photo's shorter one (small ones as often as large ones, by ratio), its
+    shorter side at least three quarters of that. Where nobody is, it lies anywhere.
+    """
+
+    def get_params_dependent_on_data(self, params, data):
+        height, width = params["shape"][:2]
+        longer = min(height, width) * CLOSEST ** self.py_random.random()
+        sides = [longer, longer * self.py_random.uniform(0.75, 1)]
+        self.py_random.shuffle(sides)
+        tall, wide = (max(1, round(side)) for side in sides)
+        top, middle, _ = head_of(data["mask"]) or (
+            self.py_random.uniform(0, height),
+            self.py_random.uniform(0, width),
+            0,
+        )
+        y = top - self.py_random.uniform(-0.1, 0.35) * tall  # the head may be cut a little
+        x = middle - self.py_random.uniform(0.2, 0.8) * wide
+        y, x = min(max(round(y), 0), height - tall), min(max(round(x), 0), width - wide)
+        return {"crop_coords": (x, y, x + wide, y + tall)}
+
+
+class FaceBlur(A.ImageOnlyTransform):
+    """Blurs an ellipse about where the face is, as published portraits often are for privacy; the alpha stays."""
+
+    @property
+    def targets_as_params(self):
+        return ["mask"]
+
+    def get_params_dependent_on_data(self, params, data):
+        head = head_of(data["mask"])
+        if head is None:
+            return {"ellipse": None}
+        top, middle, across = head
+        radius = across * self.py_random.uniform(0.3, 0.5)
+        centre = (middle, top + radius * self.py_random.uniform(1.2, 1.8))
+        return {"ellipse": (centre, radius, radius * self.py_random.uniform(0.15, 0.5))}
+
+    def apply(self, img, ellipse, **params):
+        """The picture (H, W, 3) uint8 with the `ellipse` (centre (x, y), half its width, blur σ), in pixels, blurred."""
+        if ellipse is None or ellipse[1] < 1:
+            return img
+        (x, y), radius, sigma = ellipse
+        inside = np.zeros(img.shape[:2], np.float32)
+        cv2.ellipse(inside, (round(x), round(y)), (round(radius), round(1.3 * radius)), 0, 0, 360, 1, -1)
+        inside = cv2.GaussianBlur(inside, (0, 0), 1)
+        return cv2.blendLinear(cv2.GaussianBlur(img, (0, 0), sigma), img, inside, 1 - inside)
+
+
+def head_of(mask):
+    """Where the head of the person in an alpha (H, W) uint8 is about: its top, its middle and its width in pixels.
+
+    Told from the topmost rows: of a mask that begins with a raised hand, that is the hand. None if nobody is there.
+    """
+    person = mask > 127
+    rows = np.flatnonzero(person.any(1))
+    if not len(rows):
+        return None
+    top = rows[0]
+    reach = max(1, (rows[-1] + 1 - top) // 5)
+    columns = np.flatnonzero(person[top : top + reach].any(0))
+    return top, columns.mean(), len(columns)

@@ -1,0 +1,5 @@
+"""Synthetic portraits: drawn from nothing, with exact mattes."""
+
+from helpers.synthetic.dataset import make_portrait, write_dataset
+
+__all__ = ["make_portrait", "write_dataset"]

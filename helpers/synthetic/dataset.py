@@ -1,0 +1,193 @@
+"""The data set made from nothing: procedural portraits with exact soft mattes, in EasyPortrait's layout.
+
+    from helpers.synthetic.dataset import make_portrait, write_dataset
+    portrait = make_portrait(seed=7)                 # one picture, its class ids and its alpha
+    write_dataset("data/synthetic", count=2000)      # images/, annotations/, mattes/ and meta.csv
+
+or `python -m helpers.synthetic DIR --count N --size S --seed K`. How a picture is painted is in `helpers.drawing`.
+LEFT and RIGHT in the class names are the person's own: in an unmirrored frontal picture the left eye is on the right.
+"""
+
+import csv
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from helpers.datasets.layouts import SPLITS
+from helpers.files.parallel import in_parallel
+from helpers.synthetic.drawing.scene import draw_scene
+
+GENERATOR_VERSION = 1
+"""Raised whenever the same seed would give another picture, so that old data sets are not mistaken for new ones."""
+
+MINIMUM_COUNT = 8
+"""Fewer pictures cannot fill three splits that share no person."""
+
+PICTURES_PER_USER = 3
+SMALLEST, LARGEST = 32, 2048
+_RECORD = "synthetic.json"
+
+
+class Portrait(NamedTuple):
+    """One made picture; all arrays share the pixel grid."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB: matte · person + (1 - matte) · background, seen through a simulated camera."""
+    annotation: np.ndarray
+    """(H, W) uint8, indices into `helpers.datasets.layouts.CLASSES`; not 0 exactly where the matte is at least 128."""
+    matte: np.ndarray
+    """(H, W) uint8, 255 · alpha: exact, with strands of hair finer than a pixel."""
+
+
+def make_portrait(seed, size=256, user=None):
+    """Make the portrait number `seed`, `size` × `size` pixels.
+
+    `user` numbers the person: skin, hair colour, face, build and beard are the same in all pictures of a user; pose,
+    framing, clothes, light and background come from the seed. Without it every seed is a person of its own. The same
+    arguments always give the same arrays, and the same seed at another size gives the same scene. Raises ValueError for
+    a negative seed or user and for sizes outside [SMALLEST, LARGEST].
+    """
+    if not SMALLEST <= size <= LARGEST:
+        raise ValueError(f"size is {size}, but must lie between {SMALLEST} and {LARGEST} pixels")
+    if seed < 0 or (user is not None and user < 0):
+        raise ValueError(f"seed and user must not be negative, got seed={seed}, user={user}")
+    identity = np.random.default_rng([seed, 1] if user is None else [user, 2])
+    picture = draw_scene(size, identity, np.random.default_rng([seed, 0]))
+    return Portrait(picture.image, picture.labels, picture.alpha)
+
+
+def write_dataset(folder, count, size=256, seed=0, workers=None):
+    """Write `count` portraits in EasyPortrait's layout and return the folder as a `Path`.
+
+    `images/SPLIT/ID.jpg` (RGB), `annotations/SPLIT/ID.png` (class ids) and `mattes/SPLIT/ID.png` (8-bit alpha) for the
+    splits train, val and test (70, 10 and 20 % of the persons, none of them in two splits), `meta.csv`, and a record of
+    the arguments. The files depend on `count`, `size` and `seed` only, not on `workers` (processes; all cores if None,
+    no other process if 1). A script that calls this with more than one worker needs the usual
+    `if __name__ == "__main__":` around it.
+
+    A complete data set of the same arguments is returned as it is. Everything is written beside the folder first and
+    renamed at the end, so a run that is interrupted leaves nothing that looks complete. Raises ValueError if `count` is
+    below MINIMUM_COUNT and FileExistsError if the folder holds anything else; nothing in it is touched.
+    """
+    folder = Path(folder)
+    if count < MINIMUM_COUNT:
+        raise ValueError(
+            f"count is {count}, but at least {MINIMUM_COUNT} pictures are needed to fill the splits "
+            f"{', '.join(SPLITS)} without sharing a person"
+        )
+    record = {"generator": GENERATOR_VERSION, "count": int(count), "size": int(size), "seed": int(seed)}
+    if _is_complete(folder, record):
+        return folder
+    _refuse_foreign(folder, record)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        _write_all(partial, record, workers or os.cpu_count() or 1)
+        if folder.is_dir():
+            folder.rmdir()  # it was empty; if no longer, this fails and leaves it alone
+        partial.rename(folder)
+    except OSError:
+        if not _is_complete(folder, record):  # else somebody else has just written the very same data set
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+class _Task(NamedTuple):
+    """One picture to be written into `folder`."""
+
+    folder: Path
+    split: str
+    name: str
+    user_id: str
+    user: int
+    seed: int
+    size: int
+    quality: int
+
+
+def _is_complete(folder, record):
+    """Whether `folder` holds the data set of these arguments; the record is only ever seen after all the rest."""
+    try:
+        return json.loads((folder / _RECORD).read_text()) == record and (folder / "meta.csv").is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _refuse_foreign(folder, record):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    raise FileExistsError(
+        f"{folder} exists and is not the data set asked for ({record}); nothing in it was changed. "
+        "Choose another folder, or move this one away first."
+    )
+
+
+def _plan(folder, record):
+    """The tasks, in order: who is in which picture, in which split, under which name."""
+    rng = np.random.default_rng([record["seed"], record["count"]])
+    count = record["count"]
+    users = max(len(SPLITS), round(count / PICTURES_PER_USER))
+    order = rng.permutation(users)
+    val, test = max(1, round(0.1 * users)), max(1, round(0.2 * users))
+    split_of = {
+        user: "val" if place < val else "test" if place < val + test else "train"
+        for place, user in enumerate(order.tolist())
+    }
+    user_ids = [rng.bytes(16).hex() for _ in range(users)]
+    traits = rng.integers(2**62, size=users).tolist()
+    tasks = []
+    for number in range(count):
+        user = number % users
+        name = str(uuid.UUID(bytes=rng.bytes(16), version=4))
+        tasks.append(
+            _Task(
+                folder,
+                split_of[user],
+                name,
+                user_ids[user],
+                traits[user],
+                int(rng.integers(2**62)),
+                record["size"],
+                int(rng.integers(70, 98)),
+            )
+        )
+    return tasks
+
+
+def _write_all(folder, record, workers):
+    for kind in ("images", "annotations", "mattes"):
+        for split in SPLITS:
+            (folder / kind / split).mkdir(parents=True)
+    tasks = _plan(folder, record)
+    rows = list(in_parallel(_write_picture, tasks, workers, "portraits"))
+    with open(folder / "meta.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image_name", "user_id", "height", "width", "set", "brightness"))
+        writer.writerows(rows)
+    (folder / _RECORD).write_text(json.dumps(record) + "\n")
+
+
+def _write_picture(task):
+    """Make one picture, write its three files and return its row of `meta.csv`."""
+    portrait = make_portrait(task.seed, task.size, task.user)
+    pixels = cv2.cvtColor(portrait.image, cv2.COLOR_RGB2BGR)
+    files = (
+        ("images", ".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, task.quality]),
+        ("annotations", ".png", portrait.annotation, []),
+        ("mattes", ".png", portrait.matte, []),
+    )
+    for kind, suffix, array, options in files:
+        done, data = cv2.imencode(suffix, array, options)
+        if not done:
+            raise OSError(f"OpenCV could not encode {task.name}{suffix}")
+        (task.folder / kind / task.split / (task.name + suffix)).write_bytes(data.tobytes())
+    brightness = cv2.cvtColor(portrait.image, cv2.COLOR_RGB2GRAY).mean()
+    return task.name, task.user_id, task.size, task.size, task.split, f"{brightness:.2f}"

@@ -1,0 +1,313 @@
+"""Garments of the upper and lower body: which ones are worn together and how each is painted over the torso."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers.synthetic.drawing import palette, strands
+from helpers.synthetic.drawing.body import bust_relief
+from helpers.synthetic.drawing.canvas import ellipse, fill, spline, stroke
+from helpers.synthetic.drawing.fabric import Fabric, random_fabric
+from helpers.synthetic.drawing.light import inflate, normals
+from helpers.synthetic.drawing.limbs import chain
+
+
+@dataclass(frozen=True)
+class Garment:
+    """One garment; `ease`, `hem`, `depth` and `flare` are head units, `sleeve` the covered share of the arm."""
+
+    fabric: Fabric
+    neckline: str
+    """crew, v, scoop, boat, straps, off, high, collar or open (a jacket: closed at `depth`, or not at all)."""
+    depth: float
+    sleeve: float
+    ease: float
+    looseness: float
+    hem: float
+    flare: float
+    fur: bool = False
+    lapels: float = 0.0
+    buttons: bool = False
+    fastened: bool = True
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """A top, perhaps something open over it, and what is worn below the waist."""
+
+    top: Garment
+    outer: Garment | None
+    bottom: Fabric
+    skirt: float
+    """Where a skirt ends, head units below the pit of the neck; 0 for trousers."""
+    tucked: bool
+
+
+def random_outfit(rng, identity):
+    """Clothes that go together about as well as people's do."""
+    u, feminine = rng.uniform, rng.random() < identity.femininity
+    necklines = ["crew", "v", "scoop", "boat", "straps", "off", "high", "collar"]
+    share = [20, 18, 14, 6, 12, 4, 8, 18] if feminine else [42, 12, 3, 0, 5, 0, 8, 30]
+    neckline = str(rng.choice(necklines, p=np.array(share) / 100))
+    depth = {
+        "crew": u(0.05, 0.25),
+        "v": u(0.45, 1.25),
+        "scoop": u(0.4, 0.9),
+        "boat": u(0.1, 0.3),
+        "straps": u(0.7, 1.1),
+        "off": u(0.75, 1.0),
+        "high": 0.0,
+        "collar": u(0.15, 0.7),
+    }[neckline]
+    sleeve = float(rng.choice([0.0, 0.32, 0.55, 0.97], p=[0.1, 0.35, 0.1, 0.45]))
+    if neckline in ("straps", "off"):
+        sleeve = 0.0
+    top = Garment(
+        random_fabric(rng),
+        neckline,
+        float(depth),
+        sleeve,
+        ease=u(0.03, 0.12),
+        looseness=u(0, 1),
+        hem=u(4.0, 5.4),
+        flare=u(0, 0.15),
+        buttons=neckline == "collar",
+    )
+    outer = random_outer(rng) if rng.random() < 0.42 else None
+    return Outfit(
+        top,
+        outer,
+        random_fabric(rng, smooth=True),
+        u(6.2, 11) if feminine and rng.random() < 0.4 else 0.0,
+        bool(rng.random() < 0.45),
+    )
+
+
+def random_outer(rng):
+    """A jacket, coat, cardigan or fur."""
+    u = rng.uniform
+    kind = rng.choice(["blazer", "coat", "cardigan", "short", "fur"], p=[0.32, 0.25, 0.18, 0.18, 0.07])
+    lapels = {"blazer": u(0.25, 0.45), "coat": u(0.25, 0.6), "cardigan": 0.0, "short": u(0.0, 0.3), "fur": 0.0}[kind]
+    hem = {"blazer": u(4.6, 5.4), "coat": u(6.5, 9.5), "cardigan": u(4.2, 6.0), "short": u(3.3, 4.2), "fur": u(4, 7)}[
+        kind
+    ]
+    return Garment(
+        random_fabric(rng, smooth=True),
+        "open",
+        depth=u(0.9, 2.6),
+        sleeve=0.97,
+        ease=u(0.1, 0.28),
+        looseness=u(0.3, 1),
+        hem=float(hem),
+        flare=u(0, 0.5),
+        fur=kind == "fur",
+        lapels=float(lapels),
+        buttons=rng.random() < 0.6,
+        fastened=rng.random() < 0.5,
+    )
+
+
+def neck_hole(garment, body):
+    """Outline (N, 2) of what the garment leaves open at neck and chest; empty for a high neck."""
+    middle, neck, depth = body.middle, body.neck, garment.depth
+    half = {
+        "crew": 1.18,
+        "v": 1.2,
+        "scoop": 1.75,
+        "boat": 2.5,
+        "collar": 1.15,
+        "open": 1.3,
+        "high": 1.05,
+        "straps": 6.0,
+        "off": 6.0,
+    }[garment.neckline] * neck
+    top = -0.5 if garment.neckline == "high" else -0.28
+    sides = body.sideways(-1, np.float32(half)), body.sideways(1, np.float32(half))
+    if garment.neckline in ("v", "collar", "open"):
+        low = [(middle, depth)]
+    elif garment.neckline == "high":
+        low = [(middle, -0.42)]
+    elif garment.neckline in ("straps", "off"):
+        low = [
+            (sides[0] * 0.35, depth + 0.05),
+            (middle - 0.45, depth - 0.12),
+            (middle, depth),
+            (middle + 0.45, depth - 0.12),
+            (sides[1] * 0.35, depth + 0.05),
+        ]
+    else:
+        low = [(middle - 0.72 * half, 0.55 * depth), (middle, depth), (middle + 0.72 * half, 0.55 * depth)]
+    edge = [(sides[0], top), *low, (sides[1], top)]
+    curve = edge if garment.neckline in ("v", "collar", "open") else spline(edge, 6)
+    return np.concatenate([[(sides[0], -3)], curve, [(sides[1], -3)]]).astype(np.float32)
+
+
+def _opening(garment, body):
+    """The gap (N, 2) down the front of an unfastened jacket."""
+    middle, wide = body.middle, 0.28 + 0.25 * garment.looseness
+    return np.float32(
+        [
+            (middle - 0.7 * wide, garment.depth * 0.4),
+            (middle + 0.7 * wide, garment.depth * 0.4),
+            (middle + wide, garment.hem + 1),
+            (middle - wide, garment.hem + 1),
+        ]
+    )
+
+
+def paint_skin(canvas, view, body, skin, light):
+    """The bare torso and neck, under everything: no neckline can leave a hole in the matte."""
+    outline = body.outline(hem=4.8)
+    box = view.box(outline)
+    u, v = view.coordinates(box)
+    whole = fill(view, box, outline)
+    relief = inflate(whole, 0.6 * view.scale) + bust_relief(body, u, v, view.scale)
+    for side in (-1, 1):  # collar bones
+        line = spline(
+            [(body.middle + side * 0.15, 0.12), (side * 0.7, 0.02), (side * body.shoulder * 0.8, 0.12 + body.slope)]
+        )
+        relief += 0.05 * view.scale * stroke(view, box, [line], 0.12)
+    throat = inflate(
+        fill(view, box, [(-body.neck, -1), (body.neck, -1), (body.neck * 1.1, 0), (-body.neck * 1.1, 0)]),
+        body.neck * view.scale,
+    )
+    canvas.paint(box, whole, light.shade(skin, normals(relief + 0.5 * throat), 0.05))
+
+
+def paint_garment(canvas, view, body, garment, light, rng):
+    """A garment over what the canvas already shows of the torso."""
+    outline = body.outline(garment.ease, garment.looseness, garment.hem, garment.flare)
+    box = view.box(outline, 0.3)
+    u, v = view.coordinates(box)
+    whole = fill(view, box, outline)
+    cover = whole * (1 - fill(view, box, neck_hole(garment, body)))
+    if garment.neckline == "straps":
+        straps = [_strap(side, body, garment.depth) for side in (-1, 1)]
+        cover = np.maximum(cover, fill(view, box, *straps) * canvas.alpha[box.slices])
+    if garment.neckline == "open" and not garment.fastened:
+        cover = cover * (1 - fill(view, box, _opening(garment, body)))
+    relief = inflate(whole, 0.7 * view.scale) + bust_relief(body, u, v, view.scale)
+    relief += garment.fabric.relief(u.shape, view.scale, rng)
+    middle = np.float32([(body.middle, garment.depth), (body.middle, garment.hem)])
+    seams = [middle] if garment.buttons and garment.fastened else []
+    seams += [
+        np.float32(
+            [
+                (body.sideways(side, body.shoulder * 0.82), 0.1 + body.slope),
+                (body.sideways(side, body.chest + 0.05), 1.5),
+            ]
+        )
+        for side in (-1, 1)
+    ]
+    relief -= 0.05 * view.scale * stroke(view, box, seams, 0.035)
+    colour = light.shade(garment.fabric.albedo(u - body.middle, v, rng), normals(relief), garment.fabric.gloss)
+    canvas.shadow(box, cover, light.shadow_offset(0.07 * view.scale), 0.05 * view.scale, 0.6 * light.hardness)
+    canvas.paint(box, cover, colour)
+    _trim(canvas, view, body, garment, box, cover, light)
+    if garment.fur:
+        paint_fur(canvas, view, outline, garment.fabric.first, light, rng)
+
+
+def _strap(side, body, depth):
+    x, top = body.sideways(side, 0.62 * body.shoulder), 0.28 * body.slope
+    return np.float32(
+        [(x - 0.06, top - 0.12), (x + 0.06, top - 0.12), (x * 0.8 + 0.08, depth + 0.1), (x * 0.8 - 0.08, depth + 0.1)]
+    )
+
+
+def _trim(canvas, view, body, garment, box, cover, light):
+    """Rib of a neckline, lapels and buttons."""
+    first = garment.fabric.first
+    level = float(light.key.mean() * 0.6 + light.ambient.mean())
+    hole = neck_hole(garment, body)
+    if garment.neckline in ("crew", "v", "scoop"):
+        rib = stroke(view, box, [hole[1:-1]], 0.14) * cover
+        canvas.paint(box, rib * 0.6, np.clip(first * 0.75 * level, 0, 1))
+    if garment.lapels:
+        for side in (-1, 1):
+            neck = body.sideways(side, body.neck * 1.25)
+            lapel = np.float32(
+                [
+                    (neck, -0.4),
+                    (neck + side * garment.lapels * 1.1, 0.1),
+                    (body.middle + side * (0.42 + garment.lapels), 0.75),
+                    (body.middle + side * (0.24 + garment.lapels * 0.8), 0.86),
+                    (body.middle, garment.depth + 0.1),
+                    (body.middle + side * 0.15, garment.depth * 0.5),
+                ]
+            )
+            area = view.box(lapel)
+            sheet = fill(view, area, lapel)
+            canvas.shadow(area, sheet, light.shadow_offset(0.05 * view.scale), 0.035 * view.scale, 0.55)
+            gain = level * (1.0 + 0.25 * side * float(light.direction[0]))
+            canvas.paint(area, sheet, np.clip(first * gain * 1.05, 0, 1))
+    if garment.buttons and garment.fastened:
+        places = np.arange(garment.depth + 0.15, min(garment.hem, 6), 0.62)
+        discs = [ellipse((body.middle, y), (0.055, 0.055), steps=12) for y in places]
+        canvas.paint(box, fill(view, box, *discs) * cover, np.clip(1.0 - first, 0.1, 0.85) * min(level, 1))
+
+
+def paint_legs(canvas, view, skin, light, rng):
+    """Legs and shoes; trousers or a skirt are painted over them."""
+    stocking = skin if rng.random() < 0.6 else palette.cloth_colour(rng) * np.float32(0.5)
+    shoe = palette.cloth_colour(rng)
+    for side in (-1, 1):
+        joints = np.float32([(side * 0.62, 5.0), (side * 0.64, 9.0), (side * 0.58, 13.0)])
+        box = view.box(joints, 0.8)
+        leg = chain(view, box, joints, (0.62, 0.44, 0.24))
+        canvas.paint(box, leg.coverage(view), light.shade(stocking, leg.normal, 0.04))
+        toes = np.float32([(side * 0.58, 13.2), (side * 0.78, 13.65)])
+        box = view.box(toes, 0.5)
+        foot = chain(view, box, toes, (0.3, 0.34))
+        canvas.paint(box, foot.coverage(view), light.shade(shoe, foot.normal, 0.15))
+
+
+def paint_bottom(canvas, view, body, fabric, skirt, light, rng, top=3.7):
+    """Trousers, or a skirt that ends at `skirt`, from `top` (head units below the pit of the neck) down."""
+    hip = body.hip + 0.05
+    if skirt:
+        wide = hip + 0.2 * (skirt - 5.2)
+        shapes = [
+            [(-body.waist, top), (body.waist, top), (hip + 0.1, 5.2), (wide, skirt), (-wide, skirt), (-hip - 0.1, 5.2)]
+        ]
+    else:
+        leg = [
+            (body.waist, top),
+            (hip, 4.6),
+            (hip + 0.05, 6),
+            (0.98, 9),
+            (0.88, 13.2),
+            (0.3, 13.2),
+            (0.24, 9),
+            (0.06, 5.6),
+            (-0.2, 5.3),
+            (-0.3, top),
+        ]
+        shapes = [np.float32(leg) * np.float32([side, 1]) for side in (-1, 1)]
+    shapes = [spline(shape, 4, closed=True) for shape in shapes]
+    box = view.box(np.concatenate(shapes))
+    u, v = view.coordinates(box)
+    cover = fill(view, box, *shapes)
+    relief = inflate(cover, 0.6 * view.scale) + fabric.relief(u.shape, view.scale, rng)
+    belt = fill(view, box, [(-3, top), (3, top), (3, top + 0.2), (-3, top + 0.2)])
+    albedo = fabric.albedo(u, v, rng) * (1 - 0.6 * belt)
+    canvas.paint(box, cover, light.shade(albedo, normals(relief), fabric.gloss))
+
+
+def paint_fur(canvas, view, outline, colour, light, rng, count=1500, length=0.22):
+    """Soft hair all over the star-shaped `outline` (N, 2), standing off its rim."""
+    centre = outline.mean(0)
+    rim = outline[rng.integers(0, len(outline), count)] + rng.normal(0, 0.06, (count, 2))
+    roots = centre + (rim - centre) * np.sqrt(rng.uniform(0.1, 1, (count, 1)))
+    heading = strands.unit(rim - centre + rng.normal(0, 0.9, rim.shape) + np.float32([0, 0.6]))
+    along = np.linspace(0, 1, strands.STEPS)[None, :, None]
+    flat = roots[:, None] + heading[:, None] * along * length * rng.uniform(0.5, 1.3, (count, 1, 1))
+    paths = np.concatenate([flat, np.zeros_like(flat[..., :1])], -1).astype(np.float32)
+    paths, _ = strands.clump(paths, rng, 250, 0.4, 0.03, 1.0, 0.0)
+    tone = (
+        rng.uniform(0.5, 1.4, (count, 1))
+        * np.float32([0.7, 0.85, 1.0, 1.15])
+        * float(light.gain(np.float32([[[0]], [[0]], [[1]]])).mean())
+    )
+    drawn = strands.draw(view, paths, np.clip(tone, 0.1, 1.9), np.ones(tone.shape, bool), 0.012, 0.03)
+    canvas.paint(drawn.box, drawn.coverage, np.clip(colour[:, None, None] * drawn.tone, 0, 1))

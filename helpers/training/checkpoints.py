@@ -1,0 +1,153 @@
+"""Checkpoint files: written atomically, read without running code, kept by epoch, best and latest."""
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers.config import BEST, FINAL, LATEST
+from helpers.files.atomic import whole_file
+from helpers.networks.weights import read_checkpoint
+
+
+@contextmanager
+def _durable_file(path):
+    """A binary file to write to; a `whole_file` that is on the disk before it gets its name, should the power fail."""
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_checkpoint(path, state):
+    """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one.
+
+    Raises OSError naming the file, as for a full disk.
+    """
+    with _durable_file(path) as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch.save, ending what it could not write, hides why
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
+def keep_checkpoints(run, folder):
+    """Write what is due at the end of an epoch: the latest, the best so far, every n-th, the final.
+
+    The first of several processes writes, the others wait for it. Returns the names of the files.
+    """
+    names = []
+    if run.finished:
+        names.append(FINAL)
+    if run.epoch % run.config.checkpoint_every == 0:
+        names.append(f"epoch_{run.epoch:03d}.pth")
+    if run.best_epoch == run.epoch:
+        names.append(BEST)
+    names.append(LATEST)  # the latest last: who finds it, finds the others
+    if run.accelerator.is_main_process:
+        first, *others = (Path(folder) / name for name in names)
+        write_checkpoint(first, run.state_dict())
+        for path in others:
+            with _durable_file(path) as file, open(first, "rb") as written:
+                shutil.copyfileobj(written, file)
+    run.accelerator.wait_for_everyone()
+    return names
+
+
+def resume(run, folder):
+    """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
+
+    Raises ValueError, and leaves the run as it is, if the checkpoint is damaged, as in `read_latest`; or naming what
+    differs if it belongs to a run with another recipe, or was written by another version of this project.
+    """
+    path, state = Path(folder) / LATEST, read_latest(folder)
+    if state is None:
+        return False
+    differing = run.differences(state)
+    if differing:
+        raise ValueError(
+            f"{path}: from a run with another {', '.join(differing)}; give the new run a folder of its own, "
+            "or set the old files aside with helpers.training.checkpoints.set_aside"
+        )
+    ours, theirs = _fields(run.state_dict()), _fields(state)
+    if ours != theirs:
+        strange = [f"lacks {name}" for name in ours - theirs] + [f"holds the unknown {name}" for name in theirs - ours]
+        raise ValueError(
+            f"{path}: written by another version of this project, it {', '.join(sorted(strange))}; "
+            "go on with that version, or give the new run a folder of its own"
+        )
+    run.load_state_dict(state)
+    return True
+
+
+def read_latest(folder):
+    """The latest checkpoint in `folder`, as `read_checkpoint` gives it; None if there is none.
+
+    The latest is the file of that name, never the last in alphabetical order. Raises ValueError for a damaged one that
+    names the whole one beside it to go on from.
+    """
+    path = Path(folder) / LATEST
+    if not path.exists():
+        return None
+    try:
+        return read_checkpoint(path)
+    except ValueError as error:
+        whole = []
+        for other in Path(folder).glob("*.pth"):
+            with suppress(ValueError):
+                state = read_checkpoint(other)
+                if "recipe" in state:  # no weights that somebody put there
+                    whole.append((state["epoch"], state["batch"], other.name))
+        if not whole:
+            raise
+        epoch, _, name = max(whole)
+        way_out = f"{name} beside it is whole: copy it over {LATEST} to go on after epoch {epoch}"
+        raise ValueError(f"{error}; {way_out}") from error
+
+
+def _fields(state):
+    """Names of all that a checkpoint holds."""
+    return {*state, *(f"history of {name}" for name in state.get("history", ()))}
+
+
+def set_aside(folder):
+    """Move the checkpoints in `folder` into a subfolder named by the time; returns it, or None if there are none."""
+    checkpoints = sorted(Path(folder).glob("*.pth"))
+    if not checkpoints:
+        return None
+    aside = Path(tempfile.mkdtemp(prefix=time.strftime("replaced-%Y%m%d-%H%M%S-"), dir=folder))
+    for path in checkpoints:
+        path.rename(aside / path.name)
+    return aside
+
+
+def rng_state():
+    """State of every random number generator that a loss or a layer might draw from, as tensors and plain values."""
+    version, internal, gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=False)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": [version, list(internal), gauss],
+        "numpy": {**numpy_state, "state": {"key": torch.from_numpy(numpy_state["state"]["key"].copy()),
+                                           "pos": int(numpy_state["state"]["pos"])}},
+    }  # fmt: skip
+
+
+def set_rng_state(state):
+    """Undo what happened to the generators since `rng_state()` returned `state`."""
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    key, pos = state["numpy"]["state"]["key"].numpy(), state["numpy"]["state"]["pos"]
+    np.random.set_state({**state["numpy"], "state": {"key": key, "pos": pos}})

@@ -1,0 +1,25 @@
+"""The signals that must not stop a run half-way between two batches."""
+
+import signal
+import threading
+from contextlib import contextmanager
+
+STOPS = signal.SIGINT, signal.SIGTERM
+"""Ctrl-C, and what the run is sent by a service manager or a cluster at the end of its time."""
+
+
+@contextmanager
+def uninterrupted():
+    """Ctrl-C and SIGTERM wait for the end of the block, so that a run never stands half-way between two batches."""
+    if threading.current_thread() is not threading.main_thread():  # signals arrive there and only there
+        yield
+        return
+    arrived = []
+    previous = {stop: signal.signal(stop, lambda number, _: arrived.append(number)) for stop in STOPS}
+    try:
+        yield
+    finally:
+        for stop, handler in previous.items():
+            signal.signal(stop, handler)
+    if arrived:
+        signal.raise_signal(arrived[0])

@@ -1,0 +1,92 @@
+"""What a run leaves for the eye: its history as CSV, and for TensorBoard its curves and validation pictures."""
+
+import csv
+import io
+import threading
+from pathlib import Path
+
+import torch
+
+from helpers.files.atomic import naming, whole_file
+from helpers.samples.samples import Sample
+from helpers.u2net import outputs_of
+
+HISTORY = "history.csv"
+
+
+def history_rows(run):
+    """A dict per validated epoch: epoch, step, mean training loss, validation loss, other metrics, speed, data wait."""
+    rows, start = [], 0
+    for epoch, ((step, val), metrics) in enumerate(zip(run.history["val"], run.history["metrics"], strict=True)):
+        losses, speed = run.history["train"][start:step], run.timing[epoch]
+        rows.append({
+            "epoch": epoch + 1, "step": step, "train_loss": sum(losses) / len(losses), "val_loss": val,
+            **{name: metrics[name] for name in ("mse", "mad", "iou", "lr")},
+            "images_per_s": round(speed[0], 2), "data_wait": round(speed[1], 4),
+        })  # fmt: skip
+        start = step
+    return rows
+
+
+def write_history(run, folder):
+    """Write `history.csv` anew: it is whole at any moment, and agrees with the checkpoint after a resume."""
+    rows, text = history_rows(run), io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with whole_file(Path(folder) / HISTORY) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+class TensorBoard:
+    """Curves and a grid of validation pictures in `folder`/tensorboard; what a resumed run repeats is replaced.
+
+    Raises ValueError saying what to install where the tensorboard package is missing; its methods raise OSError naming
+    the folder, as for a full disk. Its thread prints the same error as a traceback: see `told_elsewhere`.
+    """
+
+    def __init__(self, run, folder):
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ValueError("tensorboard=true needs a package: pip install tensorboard") from error
+        self.folder, self.written = Path(folder) / "tensorboard", run.step
+        with naming(self.folder):
+            self.writer = SummaryWriter(self.folder, purge_step=run.step + 1)
+
+    def after_batch(self, run):
+        """Training loss and learning rate, every `config.log_every` steps."""
+        if run.step - self.written >= run.config.log_every:
+            run.fetch_losses()
+            losses = run.history["train"][self.written :]
+            with naming(self.folder):
+                self.writer.add_scalar("loss/train", sum(losses) / len(losses), run.step)
+                self.writer.add_scalar("lr", run.optimizer.param_groups[0]["lr"], run.step)
+                self.writer.flush()  # a run that is killed goes on from a step whose curves are on the disk
+            self.written = run.step
+
+    @torch.inference_mode()
+    def after_epoch(self, run, val_loader, count=4):
+        """The epoch's row of the history, and photo, truth and prediction of the first validation portraits."""
+        row = history_rows(run)[-1]
+        val_loader.batch_sampler.seek(0)
+        batch = Sample(*(field[:count] for field in next(iter(val_loader))))
+        outputs = outputs_of(run.kept.eval(), batch.image, run.runtime)
+        truth, pred = (alpha.cpu().expand(-1, 3, -1, -1) for alpha in (batch.alpha / 255, outputs[0]))
+        columns = torch.cat([batch.image / 255, truth, pred], dim=2)  # (B, 3, 3·S, S): one under the other
+        with naming(self.folder):
+            for name in ("val_loss", "mse", "mad", "iou", "images_per_s", "data_wait"):
+                self.writer.add_scalar(name.replace("val_loss", "loss/val"), row[name], row["step"])
+            self.writer.add_image("photo, truth, prediction", torch.cat([*columns], dim=2), row["step"])
+            self.writer.flush()
+
+    def close(self):
+        """Finish the files."""
+        with naming(self.folder):
+            self.writer.close()
+
+
+def told_elsewhere(failure):
+    """A `threading.excepthook`: what stops TensorBoard's thread on a full disk is raised where the run flushes, too."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)

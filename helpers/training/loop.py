@@ -1,0 +1,162 @@
+"""Training: an epoch, its validation, and the headless run, by one process or many.
+
+    python -m helpers.training --preset paper --data DIR --out DIR [--weights FILE] [--set epochs=5 …]
+    accelerate launch --multi_gpu --num_processes 8 -m helpers.training …
+
+On a CPU the same command ends with the same weights, bit by bit, whatever the number of loader workers and however
+often it was stopped and resumed, as long as machine, PyTorch and number of threads are the same. A GPU adds gradients
+up in an order of its own (atomic additions), so that two runs there agree up to rounding only.
+"""
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from accelerate.utils import broadcast, gather_object
+from tqdm import tqdm
+
+from helpers.config import LATEST
+from helpers.files.atomic import remove_leftovers
+from helpers.samples.samples import Sample
+from helpers.training.checkpoints import keep_checkpoints, write_checkpoint
+from helpers.training.interrupts import uninterrupted
+from helpers.training.lock import alone_in
+from helpers.training.logs import TensorBoard, write_history
+from helpers.training.step import evaluate, train_step
+
+SAVE_EVERY = 600
+"""Seconds after which a headless run saves itself in the middle of an epoch."""
+
+
+def train_epoch(run, after_batch=None):
+    """Train from where `run` stands to the end of the epoch, with a progress bar.
+
+    `after_batch(run)` is called after every batch, when the run can be saved and resumed. The bar's `data` is the share
+    of the time spent waiting for the loader: keep it small by more workers or a prepared copy.
+    Raises FloatingPointError when a loss is no longer finite; the checkpoints stay as they are.
+    """
+    run.set_training()
+    run.loader.batch_sampler.seek(run.epoch, run.batch)
+    batches, size = len(run.loader), run.loader.batch_sampler.batch_size
+    title, smoothed, waited, first = f"epoch {run.epoch + 1}/{run.config.epochs}", None, 0.0, run.batch
+    started = asked = time.perf_counter()
+    with tqdm(total=batches * size, initial=run.batch * size, desc=title, unit="img", mininterval=1,
+              disable=not run.accelerator.is_main_process) as bar:  # fmt: skip
+        for batch in run.loader:
+            waited += time.perf_counter() - asked
+            lr = run.optimizer.param_groups[0]["lr"]
+            with uninterrupted():
+                loss = _step_in_memory(run, batch)
+                run.record(loss, Sample(*batch).index)
+                if run.ema:
+                    run.ema.update(run.model, run.step)
+                if not run.plateau and run.step < run.config.epochs * batches:  # it ends at its last step, not after it
+                    run.schedule.step()
+            if run.history["train"]:
+                last = run.history["train"][-1]
+                smoothed = last if smoothed is None else 0.95 * smoothed + 0.05 * last
+                share = waited / (time.perf_counter() - started)
+                bar.set_postfix(loss=f"{smoothed:.3f}", lr=f"{lr:.1e}", data=f"{share:.0%}", refresh=False)
+            bar.update(size)
+            if after_batch:
+                after_batch(run)
+            asked = time.perf_counter()
+    run.fetch_losses()
+    took = time.perf_counter() - started
+    with uninterrupted():
+        run.timing.append([(batches - first) * size / took, waited / took])
+        run.epoch, run.batch = run.epoch + 1, 0
+
+
+def _step_in_memory(run, batch):
+    """`train_step`; if memory runs out, again with half as many images at once, and so from then on."""
+    while True:
+        try:
+            return train_step(
+                run.network, run.optimizer, batch, run.loss, run.runtime, run.scaler, run.micro_batch, run.config.clip
+            )["total"]
+        except torch.OutOfMemoryError as error:
+            size = run.micro_batch or len(batch[0])
+            if size == 1 or run.accelerator.num_processes > 1:  # alone a process cannot begin the exchange anew
+                advice = "micro_batch" if size > 1 else "image_size"
+                raise ValueError(f"out of memory with {size} images at once; set {advice} lower") from error
+        run.micro_batch = size // 2
+        torch.cuda.empty_cache()
+        tqdm.write(f"out of memory: from now on {run.micro_batch} images at once, the batch stays as it is")
+
+
+def validate(run, loader):
+    """Append loss and metrics of the epoch just trained to the history of `run`; returns the loss.
+
+    Raises FloatingPointError if it is not finite.
+    """
+    reduce, sampler = None, loader.batch_sampler
+    if run.micro_batch:  # what is too much for training may be too much here
+        sampler.batch_size = min(sampler.batch_size, run.micro_batch * run.accelerator.num_processes)
+    if run.accelerator.num_processes > 1:
+        broadcast(list(run.kept.buffers()))  # the first process's statistics are those that are stored
+        reduce = run.accelerator.reduce
+    result = evaluate(run.kept, loader, run.loss, run.runtime, reduce and (lambda sums: reduce(sums, "sum")))
+    loss = result["total"]
+    if not abs(loss) < float("inf"):
+        raise FloatingPointError(f"after epoch {run.epoch}: the validation loss is {loss}; lower max_lr")
+    metrics = {"loss": loss, **{name: result[name] for name in ("mse", "mad", "iou")}}
+    with uninterrupted():
+        run.history["metrics"].append(metrics | {"lr": run.optimizer.param_groups[0]["lr"]})
+        run.history["val"].append([run.step, loss])
+        if run.plateau:
+            run.schedule.step(metrics[run.config.best_by])
+    return loss
+
+
+def fit(run, val_loader, folder, save_every=SAVE_EVERY):
+    """Train `run` to its end; checkpoints in `folder` after every epoch, and every `save_every` seconds in between.
+
+    Interrupted by Ctrl-C, or by a picture that cannot be read, the run is saved as it stands, be it in the middle of an
+    epoch or of its validation. Raises ValueError if another process trains in `folder`.
+    """
+    main = run.accelerator.is_main_process
+    Path(folder).mkdir(parents=True, exist_ok=True)  # fails now, not after the first epoch
+    places = gather_object([[run.step, run.recipe]])
+    if any(place != places[0] for place in places):
+        raise ValueError(f"{folder}: not every process stands at the same step of the same run; "
+                         "all machines must see the same folders --out and --data")  # fmt: skip
+    with alone_in(folder) if main else nullcontext():
+        if main:
+            remove_leftovers(folder)
+        _fit_alone(run, val_loader, Path(folder), save_every)
+
+
+def _fit_alone(run, val_loader, folder, save_every):
+    """`fit` in a folder that no other process trains in."""
+    main = run.accelerator.is_main_process
+    board = TensorBoard(run, folder) if run.config.tensorboard and main else None
+    saved = time.monotonic()
+
+    def after_batch(run):
+        nonlocal saved
+        if board:
+            board.after_batch(run)
+        if main and time.monotonic() - saved >= save_every:
+            write_checkpoint(folder / LATEST, run.state_dict())
+            saved = time.monotonic()
+
+    while not run.finished:
+        try:
+            if run.validated:
+                train_epoch(run, after_batch)
+            validate(run, val_loader)
+        except (KeyboardInterrupt, ValueError, OSError):
+            if main:
+                write_checkpoint(folder / LATEST, run.state_dict())
+            raise
+        with uninterrupted():
+            if main:
+                write_history(run, folder)
+            keep_checkpoints(run, folder)
+        saved = time.monotonic()
+        if board:
+            board.after_epoch(run, val_loader)
+    if board:
+        board.close()

@@ -1,0 +1,83 @@
+"""One step of training, and the loss of whole sets: what a run does with a batch."""
+
+from contextlib import nullcontext
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+from tqdm import tqdm
+
+from helpers.samples.samples import Sample
+from helpers.u2net import outputs_of
+
+
+def loss_of(model, batch, loss, runtime):
+    """Outputs of the network for a batch (a `Sample` of uint8 tensors, or images and alphas) and its loss terms.
+
+    `loss(outputs, alphas)` returns a dict with `total`; only a batch with rough masks is given it as `rough=` too.
+    Pictures travel to the device as bytes and are scaled there.
+    """
+    batch = Sample(*batch)
+    outputs = outputs_of(model, batch.image, runtime)
+    alphas = batch.alpha.to(runtime.device, non_blocking=True) / 255
+    if batch.rough is None or not batch.rough.any():
+        return outputs, loss(outputs, alphas)
+    return outputs, loss(outputs, alphas, rough=batch.rough.to(runtime.device, non_blocking=True))
+
+
+def train_step(model, optimizer, batch, loss, runtime, scaler=None, micro_batch=0, clip=0.0):
+    """One optimiser step on a batch, as in `loss_of`. Returns the loss terms, detached, without waiting for them.
+
+    With `micro_batch`, that many images are computed at once and their gradients summed: the mean over the batch, in
+    less memory. With `clip`, a gradient longer than that is shortened to it.
+    """
+    scaler, batch = scaler or runtime.scaler(), Sample(*batch)
+    count, size = len(batch.image), micro_batch or len(batch.image)
+    optimizer.zero_grad(set_to_none=True)
+    sums = {}
+    for start in range(0, count, size):
+        part = Sample(*(field if field is None else field[start : start + size] for field in batch))
+        share = len(part.image) / count
+        # several processes exchange gradients once a step, with the last part
+        with nullcontext() if start + size >= count else getattr(model, "no_sync", nullcontext)():
+            _, terms = loss_of(model, part, loss, runtime)
+            scaler.scale(terms["total"] * share).backward()
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0) + share * term.detach()
+    if clip:
+        scaler.unscale_(optimizer)
+        clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
+    scaler.step(optimizer)
+    scaler.update()
+    return sums
+
+
+@torch.inference_mode()
+def evaluate(model, loader, loss, runtime, reduce=None):
+    """Mean over all images of `loader`: every loss term, by the definition of training, and `mse`, `mad` and `iou`.
+
+    The last three compare the fused map with the alpha at the network's own size. Returns a dict of floats. `reduce`
+    sums a tensor over the processes, each of which has its share of every batch.
+    """
+    model.eval()
+    loader.batch_sampler.seek(0)
+    sums, count = {}, 0
+    precise = torch.float32 if runtime.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    first = loader.batch_sampler.process == 0
+    for batch in tqdm(loader, desc="validation", mininterval=1, leave=False, disable=not first):
+        batch = Sample(*batch)
+        outputs, terms = loss_of(model, batch, loss, runtime)
+        for name, term in (terms | _errors(outputs[0], batch.alpha.to(runtime.device) / 255)).items():
+            sums[name] = sums.get(name, 0) + term.to(precise) * len(batch.image)
+        count += len(batch.image)
+    totals = torch.stack([*sums.values(), torch.tensor(count, dtype=precise, device=runtime.device)])
+    *totals, count = (reduce(totals) if reduce else totals).tolist()
+    return {name: total / count for name, total in zip(sums, totals, strict=True)}
+
+
+def _errors(pred, true):
+    """Mean squared and absolute error and intersection over union, averaged over a batch (B, 1, H, W)."""
+    difference, pred_on, true_on = pred - true, pred >= 0.5, true >= 0.5
+    union = (pred_on | true_on).sum((1, 2, 3))
+    overlap = (pred_on & true_on).sum((1, 2, 3))
+    iou = torch.where(union > 0, overlap / union.clamp_min(1), 1.0)
+    return {"mse": difference.square().mean(), "mad": difference.abs().mean(), "iou": iou.mean()}

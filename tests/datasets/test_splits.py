@@ -1,0 +1,92 @@
+"""A validation split carved from train, and what was left out in words."""
+
+from pathlib import Path
+
+import pytest
+
+from helpers.datasets.pairs import Pair
+from helpers.datasets.splits import Found, with_validation
+
+
+def found(*stems):
+    return Found([Pair(Path(f"{stem}.jpg"), Path(f"{stem}.png")) for stem in sorted(stems)], [], [], [])
+
+
+def carved(stems, users=None):
+    """The stems in train and in val."""
+    splits = with_validation({"train": found(*stems)}, users)
+    return tuple({pair.image.stem for pair in splits[split].pairs} for split in ("train", "val"))
+
+
+def numbers(count, prefix=""):
+    return {f"{prefix}{i}" for i in range(count)}
+
+
+def test_a_tenth_of_train_becomes_val():
+    train, val = carved(numbers(1000))
+    assert not train & val
+    assert train | val == numbers(1000)
+    assert len(val) == pytest.approx(100, abs=30)
+
+
+def test_added_pictures_move_none_of_the_others():
+    train, val = carved(numbers(100))
+    more_train, more_val = carved(numbers(100) | numbers(100, "new-"))
+    assert train < more_train
+    assert val < more_val
+
+
+def test_which_ones_never_changes():
+    """A run that is resumed on another machine, or by a later version, must not validate on what it has trained on."""
+    chosen = {"photo-4", "photo-25", "photo-29"}  # their sha1 begins below 0x1999999a
+    assert carved(numbers(30, "photo-")) == (numbers(30, "photo-") - chosen, chosen)
+
+
+def test_persons_stay_together():
+    users = {f"{i}": f"user-{i // 4}" for i in range(200)}
+    train, val = carved(numbers(200), users)
+    assert not {users[stem] for stem in train} & {users[stem] for stem in val}
+    assert len(val) % 4 == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_tiny_sets_have_one_of_both(count):
+    """Whatever the hashes are; one picture alone is for training."""
+    for name in "abcdefghij":
+        splits = with_validation({"train": found(*numbers(count, name))})
+        assert list(splits) == (["train"] if count == 1 else ["train", "val"])
+        assert all(part.pairs for part in splits.values())
+        assert sum(len(part.pairs) for part in splits.values()) == count
+
+
+def test_other_splits_stay_as_they_are():
+    train, val, test = found("a", "b"), found("c"), found("d", "e")
+    assert list(with_validation({"test": test, "val": val, "train": train}).items()) == [
+        ("train", train), ("val", val), ("test", test)
+    ]  # fmt: skip
+    assert with_validation({"test": test}) == {"test": test}
+    broken = Found([], [Path("f.jpg")], [], [])
+    assert with_validation({"train": train, "val": broken}) == {"train": train, "val": broken}
+    assert with_validation({"train": broken}) == {"train": broken}
+
+
+def test_what_is_left_out_stays_with_train():
+    left = found(*numbers(20))._replace(photos_alone=[Path("p.jpg")], ambiguous=[Path("a.jpg"), Path("a.png")])
+    splits = with_validation({"train": left})
+    assert splits["train"][1:] == left[1:]
+    assert splits["val"][1:] == ([], [], [])
+
+
+def test_what_is_left_out_in_words():
+    files = [[Path(f"{kind}{i}.png") for i in range(count)] for kind, count in (("p", 1), ("t", 2), ("a", 4))]
+    assert Found([], *files).left_out() == (
+        "photos without a truth: 1 (p0.png); truths without a photo: 2 (t0.png, t1.png); "
+        "files that share a name: 4 (a0.png, a1.png, a2.png, …)"
+    )
+    assert found("a").left_out() == ""
+
+
+def test_names_with_line_ends_stay_in_one_line():
+    assert Found([], [Path("a\x0cb.png"), Path("é.png")], [], []).left_out() == (
+        "photos without a truth: 2 ('a\\x0cb.png', é.png)"
+    )

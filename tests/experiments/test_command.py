@@ -1,0 +1,548 @@
+"""The claims: what each compares, one trial from training to its rows, the table that goes on, and what it shows."""
+
+import math
+import re
+import shutil
+import subprocess
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from helpers.config import Config, load_config
+from helpers.cutout import load_matter
+from helpers.experiments import __main__ as experiments
+from helpers.experiments import trial as trials
+from helpers.experiments.__main__ import main, measure_runs, missing_runs
+from helpers.experiments.claims import (
+    CLAIMS,
+    FIELDS,
+    METRICS,
+    VARIANTS,
+    Enlargement,
+    Variant,
+    add_results,
+    claim_table,
+    compare,
+    read_results,
+    values_of,
+)
+from helpers.experiments.trial import SCHEDULES, commit, measure, run_variant, start_of
+from helpers.losses import cross_entropy, l1, rmse
+from helpers.networks import pretrained
+from helpers.networks.registry import weights_out
+from helpers.schedule import rates
+from helpers.synthetic.dataset import make_portrait, write_dataset
+from helpers.training import setup as assembly
+from helpers.u2net import TABLES, U2Net
+
+CONFIG = load_config("smoke", image_size=32, batch_size=3, epochs=2)
+TRAINED = [name for name, variant in VARIANTS.items() if isinstance(variant, Variant)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Twelve made portraits: six to train on, three to test."""
+    return write_dataset(tmp_path_factory.mktemp("made") / "made-12x64", 12, 64, workers=1)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch, tiny, tmp_path):
+    """The tiny network in place of both, and no weights of this project."""
+    for name in ("u2net", "u2net_lite"):
+        monkeypatch.setitem(TABLES, name, tiny)
+    monkeypatch.setitem(pretrained.SHIPPED, "u2net_lite", tmp_path / "none.safetensors")
+
+
+@pytest.fixture
+def weights(tiny, tmp_path):
+    """A file of weights to start from."""
+    return _stored(U2Net(tiny), tiny, tmp_path / "start.pth")
+
+
+def _stored(model, table, path):
+    state = {"model_state_dict": weights_out(model), "table": [list(stage) for stage in table]}
+    torch.save(state | {"config": {"image_size": 32}}, path)
+    return path
+
+
+# ---------------------------------------------------------------------------------------------- what the claims compare
+
+
+def differing(name, other):
+    fields = VARIANTS[name]._asdict()
+    return {field: value for field, value in fields.items() if value != getattr(VARIANTS[other], field)}
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        (1, {"error": {"cross_entropy", "l1"}}),
+        (2, {"edge_weight": {0, 4, 10}, "edge_on": {"all"}, "edge_width": {3, 15}}),
+        (3, {"schedule": set(SCHEDULES) - {"one_cycle"}, "max_lr": {"auto"}}),
+        (4, {"truth": {"mattes"}}),
+        (5, {"start": {"pretrained"}, "network": {"u2net"}}),
+        (6, {"thresholded": {True}}),
+    ],
+)
+def test_variants_differ_from_their_baseline_in_one_thing_and_only_in_what_is_claimed(claim, expected):
+    baseline, *others = CLAIMS[claim].variants
+    found = {}
+    for name in others:
+        [(field, value)] = differing(name, baseline).items()
+        found.setdefault(field, set()).add(value)
+    assert found == expected
+
+
+def test_every_variant_is_used_and_none_stands_there_twice():
+    used = [name for claim in CLAIMS.values() for name in claim.variants]
+    assert set(used) == set(VARIANTS)
+    assert len(set(VARIANTS.values())) == len(VARIANTS)
+
+
+def test_the_baseline_is_the_reports_recipe():
+    report = Config()
+    for field in ("edge_weight", "edge_width", "schedule", "max_lr", "truth"):
+        assert getattr(VARIANTS["report"], field) == getattr(report, field)
+    assert (VARIANTS["report"].error, VARIANTS["report"].edge_on, VARIANTS["report"].start) == (
+        "rmse", "fused", "pretrained",
+    )  # fmt: skip
+
+
+def test_only_what_has_mattes_is_trained_on_where_mattes_are_claimed():
+    assert all(VARIANTS[name].data == "made" for name in CLAIMS[4].variants)
+
+
+# ------------------------------------------------------------------------------------------------------------ schedules
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return {name: rates(lambda optimizer, of=of: of(optimizer, 1e-3, 60), 60) for name, of in SCHEDULES.items()}
+
+
+def test_all_schedules_have_the_same_number_of_steps_and_the_same_highest_rate(curves):
+    for name, curve in curves.items():
+        assert len(curve) == 60, name
+        assert max(curve) == pytest.approx(1e-3, rel=0.01), name
+    assert len({tuple(curve) for curve in curves.values()}) == len(SCHEDULES)
+
+
+def test_the_schedules_have_their_shapes(curves):
+    assert curves["constant"] == [1e-3] * 60
+    assert curves["step"] == pytest.approx([1e-3] * 30 + [1e-4] * 15 + [1e-5] * 15)
+    assert curves["cosine"][0] == 1e-3 and curves["cosine"][30] == pytest.approx(5e-4)
+    assert all(below < above for above, below in pairwise(curves["cosine"]))
+    triangles = curves["triangular"]
+    assert [triangles[step] for step in (0, 20, 40)] == pytest.approx([4e-5] * 3)
+    assert [triangles[step] for step in (10, 30, 50)] == pytest.approx([1e-3] * 3)
+    assert triangles[5] == pytest.approx((4e-5 + 1e-3) / 2)
+
+
+def test_without_annihilation_the_cycle_ends_where_it_began(curves):
+    one, without = curves["one_cycle"], curves["no_annihilation"]
+    assert one[0] == without[0] == pytest.approx(4e-5)
+    assert without[-1] == pytest.approx(4e-5)
+    assert one[-1] < 1e-8
+    assert one.index(max(one)) == without.index(max(without))
+
+
+# ------------------------------------------------------------------------------------------------------------ one trial
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_run_is_what_its_variant_says(name, made, portrait_folder, weights, monkeypatch):
+    runs, variant = [], VARIANTS[name]
+    low_to_high = [1e-6 * 1.1**step for step in range(100)]
+    found = (low_to_high, [1 / (1 + math.exp((step - 60) / 4)) for step in range(100)])
+    monkeypatch.setattr(assembly, "range_test", lambda *_: found)
+
+    def trained(run):
+        runs.append(run)
+        run.epoch += 1
+
+    monkeypatch.setattr(trials, "train_epoch", trained)
+    monkeypatch.setattr(trials, "measure", lambda mattes: {"whole": dict.fromkeys(METRICS, 0.5)})
+    rows = run_variant(name, 1, CONFIG, made, portrait_folder, weights)
+    run = runs[0]
+    assert runs == [run] * CONFIG.epochs
+    assert run.config.network == variant.network
+    assert run.config.seed == run.loader.dataset.seed == 1
+    rate = low_to_high[60] if variant.max_lr == "auto" else variant.max_lr
+    assert [row["max_lr"] for row in rows] == [pytest.approx(rate, rel=0.01)] * 2
+
+    assert run.loss.keywords == {"error": {"rmse": rmse, "l1": l1, "cross_entropy": cross_entropy}[variant.error],
+                                 "edge_weight": variant.edge_weight, "edge_width": variant.edge_width,
+                                 "edge_on": variant.edge_on}  # fmt: skip
+    steps = len(run.loader) * CONFIG.epochs
+    expected = rates(lambda optimizer: SCHEDULES[variant.schedule](optimizer, rate, steps), steps, rate)
+    lrs = []
+    for step in range(steps):
+        lrs.append(run.optimizer.param_groups[0]["lr"])
+        if step < steps - 1:
+            run.optimizer.step()
+            run.schedule.step()
+    assert lrs == expected
+
+    names = {pair.truth.parent.parent.name for pair in run.loader.dataset.pairs if made in pair.truth.parents}
+    assert names == {variant.truth}
+    assert len(run.loader.dataset) == (6 if variant.data == "made" else 6 + 12)
+    assert rows[0]["data"] == ("made-12x64" if variant.data == "made" else f"made-12x64 + {portrait_folder.name}")
+    loaded = torch.load(weights, weights_only=True)["model_state_dict"]
+    same = [torch.equal(value, loaded[key]) for key, value in weights_out(run.model).items() if "conv_s1.weight" in key]
+    assert set(same) == {variant.start == "pretrained"}
+    assert rows[0]["start"].split()[0] == ("start.pth" if variant.start == "pretrained" else "random")
+
+
+def test_a_trial_is_trained_measured_and_told(made, portrait_folder, weights):
+    rows = run_variant("report", 0, CONFIG, made, portrait_folder, weights)
+    assert [(row["set"], row["region"]) for row in rows] == [
+        ("made", "whole"), ("made", "band"), ("real", "whole"), ("real", "band"),
+    ]  # fmt: skip
+    for row in rows:
+        assert list(row) == list(FIELDS)
+        assert all(type(row[name]) is kind for name, kind in FIELDS.items())
+        assert (row["claim"], row["variant"], row["seed"], row["steps"]) == ("1 2 3 5", "report", 0, 12)
+        assert (row["preset"], row["image_size"], row["max_lr"]) == ("smoke", 32, 1e-3)
+        assert row["seconds"] > 0 and row["commit"] == commit()
+        assert 0 < row["mse"] <= row["mad"] < 1
+    assert rows[0]["sad"] == pytest.approx(rows[0]["mad"] * 64 * 64 / 1000, abs=1e-4)
+    assert rows[1]["sad"] < rows[0]["sad"]
+
+
+def test_a_trial_can_be_repeated_and_its_seed_matters(made):
+    def errors(seed):
+        return [[row[metric] for metric in METRICS] for row in run_variant("hard_truth", seed, CONFIG, made)]
+
+    first = errors(0)
+    assert len(first) == 2  # measured on the made portraits alone
+    assert errors(0) == first != errors(1)
+
+
+def test_own_weights_are_started_from_where_they_lie(made, weights, monkeypatch, tiny, tmp_path):
+    own = _stored(U2Net(tiny), tiny, tmp_path / "own.pth")
+    for name in ("hard_truth", "continuous"):
+        before = start_of(VARIANTS[name], weights)
+        with monkeypatch.context() as patch:
+            patch.setitem(pretrained.SHIPPED, "u2net_lite", own)
+            assert start_of(VARIANTS[name], weights) == own
+            assert start_of(VARIANTS["report"], weights) == weights
+        assert before == (weights if name == "continuous" else None)
+
+
+def test_missing_weights_are_told(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="none.pth: no weights there; put u2netp.pth into saved_models/"):
+        start_of(VARIANTS["report"], tmp_path / "none.pth")
+    monkeypatch.setattr(trials, "find_pretrained", lambda network: None)
+    with pytest.raises(FileNotFoundError, match="u2netp.pth: no weights there"):
+        start_of(VARIANTS["continuous"])
+    assert start_of(VARIANTS["random_start"]) is None
+
+
+def test_errors_are_averaged_over_portraits_and_bands():
+    half = np.zeros((20, 20))
+    half[:, 10:] = 1
+    found = measure([(abs(half - 0.1), half), (np.full((20, 20), 0.7), np.ones((20, 20)))], width=3)
+    assert found["whole"]["mad"] == pytest.approx((0.1 + 0.3) / 2)
+    assert found["whole"]["mse"] == pytest.approx((0.01 + 0.09) / 2)
+    assert found["band"]["sad"] == pytest.approx(0.1 * 40 / 1000)  # two columns of the first; the second has no edge
+    assert "band" not in measure([(np.ones((9, 9)), np.ones((9, 9)))])
+
+
+# -------------------------------------------------------------------------------------------------------------- claim 6
+
+
+def test_predictions_are_enlarged_continuous_and_thresholded(weights, made, monkeypatch):
+    seen, matter = {}, load_matter(weights, "cpu")
+    monkeypatch.setattr(trials, "measure", lambda mattes, width: seen.update({width: list(mattes)}) or {})
+    monkeypatch.setattr(trials, "load_matter", lambda path: load_matter(path, "cpu"))
+    for name, size in (("continuous", 64), ("thresholded", 96)):
+        monkeypatch.setitem(VARIANTS, name, Enlargement(name == "thresholded", size=size, count=2))
+        run_variant(name, 3, CONFIG, made, weights=weights)
+    assert list(seen) == [3, 5]  # 15 of 320, of 64 and of 96 (4.5) pixels, odd
+    for number in range(2):
+        portrait = make_portrait(3000 + number, 64)
+        pred, true = seen[3][number]
+        assert np.array_equal(true, portrait.matte / 255)
+        low = matter.alpha(cv2.resize(portrait.image, (32, 32), interpolation=cv2.INTER_AREA))
+        assert np.array_equal(pred, cv2.resize(low, (64, 64), interpolation=cv2.INTER_LINEAR))
+
+        portrait = make_portrait(3000 + number, 96)
+        low = matter.alpha(cv2.resize(portrait.image, (32, 32), interpolation=cv2.INTER_AREA)) >= 0.5
+        high = cv2.resize(low.astype(np.float32), (96, 96), interpolation=cv2.INTER_LINEAR) >= 0.5
+        assert np.array_equal(seen[5][number][0], high)
+
+
+def test_the_enlargement_is_measured_on_made_portraits_in_a_band_as_wide(weights, made, monkeypatch):
+    for name in ("continuous", "thresholded"):
+        monkeypatch.setitem(VARIANTS, name, VARIANTS[name]._replace(size=64, count=2))
+        rows = run_variant(name, 0, CONFIG, made, weights=weights)
+        found = [(row["set"], row["region"], row["steps"]) for row in rows]
+        assert found == [("made", "whole", 0), ("made", "band", 0)]
+        assert rows[0]["data"] == "2 made portraits of 64 px"
+        assert rows[0]["claim"] == "6"
+
+
+def test_at_1920_pixels_the_band_is_91_wide(weights, made, monkeypatch):
+    widths = []
+    monkeypatch.setattr(trials, "measure", lambda mattes, width: widths.append(width) or {})
+    run_variant("continuous", 0, CONFIG, made, weights=weights)
+    assert widths == [91]
+
+
+# --------------------------------------------------------------------------------------------------- the stored results
+
+
+def row(variant="report", seed=0, portraits="made", region="band", preset="smoke", data="made", **errors):
+    """A row as it would be stored."""
+    values = dict.fromkeys(METRICS, 0.5) | errors
+    told = {"steps": 10, "seconds": 1.5, "max_lr": 1e-3, "preset": preset, "image_size": 32, "data": data,
+            "start": "random", "device": "cpu float32", "commit": "1234567+"}  # fmt: skip
+    return {"claim": "1 2", "variant": variant, "seed": seed, "set": portraits, "region": region, **values, **told}
+
+
+@pytest.fixture
+def faked(monkeypatch):
+    """Trials that take no time; what was called, and what is raised on which call."""
+    calls, raised = [], {}
+
+    def run(name, seed, config, made, real, weights):
+        calls.append((name, seed))
+        if len(calls) in raised:
+            raise raised[len(calls)]
+        return [row(name, seed, region=region) for region in ("whole", "band")]
+
+    monkeypatch.setattr(experiments, "run_variant", run)
+    monkeypatch.setattr(experiments, "origin_of", lambda *_: {"data": "made", "start": "random"})
+    monkeypatch.setattr(experiments, "write_dataset", lambda *_: None)
+    return calls, raised
+
+
+def test_results_come_back_as_they_were_stored(tmp_path):
+    path = tmp_path / "results" / "claims.csv"
+    first, second = row(sad=0.123456, mse=1e-6), row("l1", 2, data="made, the first", iou=1.0)
+    add_results(path, [first])
+    add_results(path, [second])
+    assert read_results(path) == [first, second]
+    assert path.read_text().splitlines()[0] == ",".join(FIELDS)
+    assert [path.name for path in path.parent.iterdir()] == ["claims.csv"]
+
+
+def test_files_that_hold_no_results_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.csv: no results there; measure them: python -m"):
+        read_results(tmp_path / "none.csv")
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"other.csv: has the columns \['a', 'b'\], expected"):
+        add_results(other, [row()])
+    assert other.read_text() == "a,b\n1,2\n"
+
+
+def test_an_interrupted_table_goes_on_and_repeats_nothing(faked, tmp_path, made, capsys):
+    calls, raised = faked
+    out, raised[3] = tmp_path / "claims.csv", KeyboardInterrupt()
+    todo = missing_runs([], [1], [0, 1], CONFIG, made)
+    assert todo == [(name, seed) for seed in (0, 1) for name in ("report", "cross_entropy", "l1")]
+    with pytest.raises(KeyboardInterrupt):
+        measure_runs(todo, CONFIG, made, out=out)
+    assert len(read_results(out)) == 4
+    rest = missing_runs(read_results(out), [1], [0, 1], CONFIG, made)
+    assert rest == todo[2:]
+    assert measure_runs(rest, CONFIG, made, out=out) == []
+    assert calls[3:] == rest
+    assert missing_runs(read_results(out), [1], [0, 1], CONFIG, made) == []
+    last = r"4/4 after \d+ s: l1, seed 1: made whole sad 0.5000, made band sad 0.5000\n"
+    assert re.search(last, capsys.readouterr().out)
+
+
+def test_what_several_claims_share_is_trained_once_and_the_full_network_last(faked, made):
+    every = missing_runs([], list(CLAIMS), [0], CONFIG, made)
+    assert len(every) == len(set(every)) == len(VARIANTS) - 1
+    with_full = missing_runs([], [5, 6], [0, 1], CONFIG, made, full=True)
+    assert with_full[-2:] == [("full_network", 0), ("full_network", 1)]
+    assert with_full.count(("report", 0)) == 1
+
+
+def test_another_preset_is_another_run_and_other_data_are_refused(faked, made):
+    other = [row(name, preset="paper") for name in CLAIMS[4].variants]
+    assert len(missing_runs(other, [4], [0], CONFIG, made)) == 2
+    with pytest.raises(ValueError, match="hard_truth, seed 0: stored with data 'else', now 'made'; name another file"):
+        missing_runs([row("hard_truth", data="else")], [4], [0], CONFIG, made)
+
+
+def test_missing_photos_and_weights_are_told_before_anything_is_trained(made, tmp_path, capsys):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        missing_runs([], [4], [0], CONFIG, made, tmp_path / "nowhere")
+    out = tmp_path / "claims.csv"
+    paths = ["--weights", str(tmp_path / "none.pth"), "--work", str(tmp_path), "--out", str(out)]
+    assert main(["--claims", "1", *paths]) == 1
+    assert "error: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_diverges_is_told_and_the_others_are_done(faked, tmp_path, capsys):
+    calls, raised = faked
+    raised[2] = FloatingPointError("step 7: the loss is nan")
+    out = tmp_path / "claims.csv"
+    assert main(["--claims", "1", "--seeds", "0", "--preset", "smoke", "--out", str(out)]) == 1
+    assert calls == [("report", 0), ("cross_entropy", 0), ("l1", 0)]
+    assert {row["variant"] for row in read_results(out)} == {"report", "l1"}
+    printed = capsys.readouterr()
+    assert "cross_entropy, seed 0: failed: step 7: the loss is nan" in printed.out
+    assert "failed: cross_entropy, seed 0" in printed.err
+
+
+def test_runs_side_by_side_are_all_stored_without_mixing_their_bars(made, weights, tmp_path, monkeypatch, capfd):
+    monkeypatch.undo()  # processes of their own know nothing of the tiny network
+    config, out = load_config("smoke", image_size=32, batch_size=3, epochs=1), tmp_path / "claims.csv"
+    runs = [("random_start", 0), ("random_start", 1)]
+    assert measure_runs(runs, config, made, jobs=2, out=out) == []
+    assert "epoch" not in capfd.readouterr().err
+    found = {row["seed"]: row for row in read_results(out) if row["region"] == "whole"}
+    assert sorted(found) == [0, 1]
+    assert found[0]["sad"] != found[1]["sad"]
+    assert missing_runs(read_results(out), [5], [0, 1], config, made, weights=weights) == [
+        ("report", 0), ("report", 1),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------- what they show
+
+
+def rows_of(**values):
+    """Rows of several variants whose SAD over the seeds 0, 1, 2 is given; IoU is 1 − SAD."""
+    return [row(name, seed, sad=sad, iou=1 - sad) for name, sads in values.items() for seed, sad in enumerate(sads)]
+
+
+def test_mean_spread_and_paired_difference_by_hand():
+    rows = rows_of(report=(1.0, 1.2, 1.4), l1=(0.9, 1.0, 1.1), cross_entropy=(1.22, 1.4, 1.58))
+    table = compare(rows, 1, "made", "band", "sad")
+    assert list(table) == ["report", "cross_entropy", "l1"]
+    baseline = table["report"]
+    assert baseline[:4] == pytest.approx((3, 1.2, 0.2, 0)) and baseline.verdict == "baseline"
+    # differences −.1, −.2, −.3: standard error .1/√3 = .0577; 4.30 of them are .248
+    assert table["l1"][:5] == pytest.approx((3, 1.0, 0.1, -0.2, 0.1 / 3**0.5))
+    assert table["l1"].verdict == "none shown"
+    # differences .22, .2, .18: .02/√3 = .0115; 4.30 of them are .05
+    assert table["cross_entropy"][:5] == pytest.approx((3, 1.4, 0.18, 0.2, 0.02 / 3**0.5))
+    assert table["cross_entropy"].verdict == "worse"
+
+
+@pytest.mark.parametrize(("metric", "lower", "higher"), [("sad", "better", "worse"), ("iou", "worse", "better")])
+def test_less_is_better_but_for_iou(metric, lower, higher):
+    rows = rows_of(report=(0.5, 0.6, 0.7), l1=(0.3, 0.41, 0.5), cross_entropy=(0.7, 0.81, 0.9))
+    if metric == "iou":
+        rows = [one | {"iou": one["sad"]} for one in rows]
+    table = compare(rows, 1, "made", "band", metric)
+    assert (table["l1"].verdict, table["cross_entropy"].verdict) == (lower, higher)
+
+
+def test_the_limit_is_students_t_for_the_number_of_seeds():
+    # error 1: limits 4.30 for three seeds, 3.18 for four
+    def verdict(shift, steps):
+        rows = rows_of(report=(0.0,) * len(steps), l1=[shift + step for step in steps])
+        return compare(rows, 1, "made", "band", "sad")["l1"].verdict
+
+    three, four = (-(3**0.5), 0, 3**0.5), (-(6**0.5), 0, 0, 6**0.5)
+    assert [verdict(shift, three) for shift in (4.2, 4.4, -4.4)] == ["none shown", "worse", "better"]
+    assert [verdict(shift, four) for shift in (3.1, 3.3)] == ["none shown", "worse"]
+
+
+def test_only_common_seeds_are_compared_and_one_of_them_shows_nothing():
+    rows = rows_of(report=(1.0, 2.0), l1=(0.5,), cross_entropy=(1.0, 2.0, 9.0))
+    table = compare(rows, 1, "made", "band", "sad")
+    assert table["l1"].difference == -0.5
+    assert math.isnan(table["l1"].spread) and math.isnan(table["l1"].error)
+    assert table["l1"].verdict == table["cross_entropy"].verdict == "none shown"
+    assert table["cross_entropy"][:2] == (3, 4.0) and table["cross_entropy"].difference == 0
+    assert math.isnan(compare(rows_of(l1=(1.0, 2.0)), 1, "made", "band", "sad")["l1"].difference)
+
+
+def test_values_are_those_of_the_claim_the_set_and_the_region():
+    rows = [row(sad=1.0), row(region="whole", sad=2.0), row(portraits="real", sad=3.0), row("l1", 1, sad=4.0),
+            row("constant", sad=5.0)]  # fmt: skip
+    assert values_of(rows, 1, "made", "band", "sad") == {"report": {0: 1.0}, "l1": {1: 4.0}}
+    assert values_of(rows, 3, "real", "band", "sad") == {"report": {0: 3.0}}
+    with pytest.raises(ValueError, match="report, seed 0: measured twice; give the rows of one preset only"):
+        values_of([row(), row(preset="paper")], 1, "made", "band", "sad")
+
+
+def test_the_table_as_text():
+    rows = rows_of(report=(1.0, 1.2, 1.4), l1=(1.22, 1.4, 1.58))
+    lines = claim_table(rows, 1, "made", "band", ("sad", "iou")).splitlines()
+    assert lines[0] == "claim 1: RMSE against cross-entropy and L1 (made portraits, transition band)"
+    assert lines[1].split() == ["n", "sad", "iou"]
+    assert lines[2].split() == ["report", "3", "1.2000", "±", "0.2000", "-0.2000", "±", "0.2000"]
+    assert lines[3].split() == ["cross_entropy", "not", "measured"]
+    assert lines[4].split() == ["l1", "3", "1.4000", "±", "0.1800", "worse", "-0.4000", "±", "0.1800", "worse"]
+    single = claim_table(rows_of(report=(1.0,), l1=(1.5,)), 1, "made", "whole", ("sad",)).splitlines()
+    assert single[0].endswith("(made portraits, whole image)") and single[2].split() == ["report", "not", "measured"]
+    single = claim_table(rows_of(report=(1.0,), l1=(1.5,)), 1, "made", "band", ("sad",)).splitlines()
+    assert [line.split() for line in single[2::2]] == [["report", "1", "1.0000"], ["l1", "1", "1.5000", "–"]]
+
+
+# ---------------------------------------------------------------------------------------------------------- the command
+
+
+def test_without_claims_it_tells_what_there_is_to_do(faked, tmp_path, capsys):
+    out = tmp_path / "claims.csv"
+    add_results(out, rows_of(report=(1.0, 2.0)) + [row("l1", preset="paper")])
+    assert main(["--out", str(out), "--preset", "smoke"]) == 0
+    printed = capsys.readouterr().out
+    assert faked[0] == []
+    assert "claim 1, RMSE against cross-entropy and L1: not measured are cross_entropy, l1\n" in printed
+    assert "report           2    1.5000 ± 0.7071" in printed
+    assert "python -m helpers.experiments --claims 1 2 3 4 5 6" in printed
+
+
+def test_the_command_measures_what_is_missing_and_prints_the_tables(faked, tmp_path, capsys):
+    out = tmp_path / "claims.csv"
+    command = ["--claims", "4", "--seeds", "0", "5", "--preset", "smoke", "--out", str(out)]
+    assert main(command) == 0
+    assert faked[0] == [("hard_truth", 0), ("exact_truth", 0), ("hard_truth", 5), ("exact_truth", 5)]
+    printed = capsys.readouterr().out
+    assert "claim 4: training on hard masks against exact mattes (made portraits, transition band)" in printed
+    assert "real portraits" not in printed and "claim 1" not in printed
+    assert main(command) == 0
+    assert len(faked[0]) == 4
+    assert "to be measured: nothing that is missing" in capsys.readouterr().out
+
+
+def test_an_interrupted_command_says_how_to_go_on(faked, tmp_path, capsys):
+    faked[1][1] = KeyboardInterrupt()
+    assert main(["--claims", "4", "--preset", "smoke", "--out", str(tmp_path / "claims.csv")]) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--claims", "7"], ["--claims"], ["--preset", "none"], ["--what"]])
+def test_unknown_arguments_are_usage_errors(wrong, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(wrong)
+    assert stopped.value.code == 2
+    assert "usage: python -m helpers.experiments" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------------------------------------- the commit
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git here")
+def test_the_commit_is_named_and_changes_are_marked(tmp_path):
+    def git(*arguments):
+        names = ("-c", "user.name=a", "-c", "user.email=a@b")
+        return subprocess.run(["git", *names, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    current = commit.__wrapped__
+    assert current(tmp_path) == "unknown"
+    git("init", "--quiet")
+    (tmp_path / "code.py").write_text("1")
+    assert current(tmp_path) == "unknown"
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    head = git("rev-parse", "--short", "HEAD").stdout.strip()
+    assert current(tmp_path) == head
+    (tmp_path / "new.csv").write_text("not tracked")
+    assert current(tmp_path) == head
+    (tmp_path / "code.py").write_text("2")
+    assert current(tmp_path) == head + "+"

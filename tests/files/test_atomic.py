@@ -1,0 +1,31 @@
+import errno
+
+import pytest
+
+from helpers.files.atomic import whole_file
+
+
+def test_a_file_appears_whole_and_its_folder_with_it(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with whole_file(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failing_block_keeps_the_old_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("told, named", [((), "a.txt"), (("elsewhere",), "elsewhere")])
+def test_an_error_names_the_file_unless_it_names_another(told, named, tmp_path):
+    with pytest.raises(OSError, match=rf"No space left on device: '.*{named}'$"), whole_file(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device", *told)

@@ -1,0 +1,450 @@
+"""Pictures of every mode, turned and broken, with the values that must come out."""
+
+import platform
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin, features
+from support import ROOT
+
+from helpers.files.photos import (
+    EXTENSIONS,
+    check_claim,
+    look_inside,
+    open_photo,
+    open_picture,
+    photo_extensions,
+    picture_files,
+    read_grey,
+    read_photo,
+    sample_portraits,
+    to_rgb,
+)
+
+TEAL = (10, 120, 130)
+
+
+def quarters():
+    """A picture (20, 30, 3) whose four quarters are 200, 150, 100 and 50 bright, row by row."""
+    grey = np.zeros((20, 30), np.uint8)
+    grey[:10, :15], grey[:10, 15:], grey[10:, :15], grey[10:, 15:] = 200, 150, 100, 50
+    return np.dstack([grey] * 3)
+
+
+def corners(array):
+    """Red values near the four corners, clockwise from the top left."""
+    return [int(array[y, x].flat[0]) for y, x in ((2, 2), (2, -3), (-3, -3), (-3, 2))]
+
+
+# ----------------------------------------------------------------------------------------------------------------- EXIF
+
+
+@pytest.mark.parametrize("orientation, shown", [
+    (1, [200, 150, 50, 100]), (2, [150, 200, 100, 50]), (3, [50, 100, 200, 150]), (4, [100, 50, 150, 200]),
+    (5, [200, 100, 50, 150]), (6, [100, 200, 150, 50]), (7, [50, 150, 200, 100]), (8, [150, 50, 100, 200]),
+])  # fmt: skip
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif"])
+def test_photos_are_turned_as_they_are_shown(orientation, shown, extension, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{extension}"
+    Image.fromarray(quarters()).save(path, exif=exif)
+    photo = read_photo(path)
+    assert photo.shape == ((30, 20, 3) if orientation > 4 else (20, 30, 3))
+    assert np.abs(np.subtract(corners(photo), shown)).max() <= 3
+
+
+# ---------------------------------------------------------------------------------------------------------------- modes
+
+
+def rgb_of(picture):
+    """What `to_rgb` makes of a picture, checked for shape and type: the one colour it holds."""
+    array = to_rgb(picture)
+    assert array.shape == (picture.height, picture.width, 3)
+    assert array.dtype == np.uint8
+    assert array.flags.writeable
+    colours = np.unique(array.reshape(-1, 3), axis=0)
+    assert len(colours) == 1
+    return tuple(colours[0].tolist())
+
+
+@pytest.mark.parametrize("mode, colour, rgb", [
+    ("RGB", TEAL, TEAL), ("RGBA", (*TEAL, 255), TEAL), ("RGBA", (*TEAL, 0), TEAL), ("RGBA", (*TEAL, 90), TEAL),
+    ("L", 77, (77, 77, 77)), ("LA", (77, 0), (77, 77, 77)), ("1", 1, (255, 255, 255)), ("1", 0, (0, 0, 0)),
+    ("CMYK", (0, 0, 0, 0), (255, 255, 255)), ("CMYK", (255, 0, 0, 0), (0, 255, 255)),
+    ("CMYK", (0, 0, 0, 255), (0, 0, 0)),
+    ("I;16", 65535, (255, 255, 255)), ("I;16", 257 * 77, (77, 77, 77)), ("I;16B", 257 * 77, (77, 77, 77)),
+    ("I", 65535, (255, 255, 255)), ("I", 257 * 77, (77, 77, 77)), ("I", -5, (0, 0, 0)), ("I", 10**6, (255,) * 3),
+    ("F", 77.4, (77, 77, 77)), ("F", 300.0, (255, 255, 255)), ("F", -1.0, (0, 0, 0)),
+])  # fmt: skip
+def test_every_mode_gives_its_colour(mode, colour, rgb):
+    assert rgb_of(Image.new(mode, (5, 4), colour)) == rgb
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16)[None].repeat(3, axis=0)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    assert np.array_equal(read_photo(tmp_path / "deep.png")[0, :, 1], np.arange(256))
+
+
+def palette_picture(**options):
+    picture = Image.new("P", (5, 4), 3)
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, *TEAL])
+    picture.info.update(options)
+    return picture
+
+
+@pytest.mark.parametrize("transparency", [{}, {"transparency": 3}, {"transparency": b"\xff\xff\xff\x00"}],
+                         ids=["none", "index", "bytes"])  # fmt: skip
+def test_palettes_give_their_colours(transparency, tmp_path):
+    picture = palette_picture(**transparency)
+    assert rgb_of(picture) == TEAL
+    picture.save(tmp_path / "palette.png")
+    assert rgb_of(open_picture(tmp_path / "palette.png")) == TEAL
+
+
+def test_transparent_grey_and_rgb_files_keep_their_colour(tmp_path):
+    Image.new("L", (5, 4), 77).save(tmp_path / "grey.png", transparency=77)
+    Image.new("RGB", (5, 4), TEAL).save(tmp_path / "rgb.png", transparency=TEAL)
+    assert rgb_of(open_picture(tmp_path / "grey.png")) == (77, 77, 77)
+    assert rgb_of(open_picture(tmp_path / "rgb.png")) == TEAL
+
+
+def test_a_cmyk_file_is_not_read_as_rgba(tmp_path):
+    Image.new("CMYK", (16, 16), (255, 0, 0, 0)).save(tmp_path / "print.jpg", quality=100)
+    red, green, blue = read_photo(tmp_path / "print.jpg")[8, 8].tolist()
+    assert red <= 3
+    assert min(green, blue) >= 252
+
+
+def test_the_result_is_a_copy():
+    picture = Image.new("RGB", (5, 4), TEAL)
+    to_rgb(picture)[:] = 0
+    assert picture.getpixel((0, 0)) == TEAL
+
+
+# ---------------------------------------------------------------------------------------------------------------- masks
+
+
+def test_masks_keep_their_values_and_their_palette_indices(tmp_path):
+    ids = np.arange(9, dtype=np.uint8).reshape(3, 3)
+    Image.fromarray(ids).save(tmp_path / "grey.png")
+    picture = Image.fromarray(ids)
+    picture.putpalette(list(np.random.default_rng(0).integers(0, 256, 27)))
+    picture.save(tmp_path / "palette.png")
+    assert open_picture(tmp_path / "palette.png").mode == "P"
+    for name in ("grey.png", "palette.png"):
+        assert np.array_equal(read_grey(tmp_path / name), ids)
+        assert read_grey(tmp_path / name).dtype == np.uint8
+
+
+@pytest.mark.parametrize("options", [{}, {"bits": 4}, {"transparency": 3}], ids=["plain", "4 bits", "transparent"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_grey_png_masks_are_what_pillow_reads(orientation, options, tmp_path):
+    ids, exif = np.random.default_rng(0).integers(0, 9, (21, 34), np.uint8), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(ids).save(tmp_path / "mask.png", exif=exif, **options)
+    assert np.array_equal(read_grey(tmp_path / "mask.png"), np.array(open_picture(tmp_path / "mask.png")))
+
+
+def test_gigantic_masks_are_named(tmp_path):
+    Image.new("L", (1, 1)).save(tmp_path / "mask.png")
+    data = bytearray((tmp_path / "mask.png").read_bytes())
+    data[16:24] = 2 * (100_000).to_bytes(4)
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    (tmp_path / "mask.png").write_bytes(data)
+    with pytest.raises(ValueError, match=r"mask\.png: not a readable picture .*exceeds limit"):
+        read_grey(tmp_path / "mask.png")
+
+
+def test_one_bit_masks_are_0_and_255(tmp_path):
+    Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).convert("1").save(tmp_path / "bits.png")
+    assert read_grey(tmp_path / "bits.png").tolist() == [[0, 255], [255, 0]]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_grey_masks_saved_in_colour_are_read(mode, tmp_path):
+    grey = np.arange(0, 256, 16, np.uint8).reshape(4, 4)
+    Image.fromarray(grey).convert(mode).save(tmp_path / "mask.png")
+    assert np.array_equal(read_grey(tmp_path / "mask.png"), grey)
+
+
+@pytest.mark.parametrize("mode, colour", [
+    ("RGB", TEAL), ("RGBA", (*TEAL, 255)), ("RGBA", (9, 9, 9, 254)), ("LA", (9, 0)), ("I;16", 9),
+])  # fmt: skip
+def test_masks_in_colour_are_refused_by_name(mode, colour, tmp_path):
+    Image.new(mode, (4, 4), colour).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=r"mask\.png: a mask must be one 8-bit channel, found mode"):
+        read_grey(tmp_path / "mask.png")
+
+
+# --------------------------------------------------------------------------------------------------------------- errors
+
+
+def broken(path, damage):
+    """A file that is no picture, or only the beginning of one."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)).save(path)
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "text": b"<html>not found</html>", "head": whole[:40],
+                      "half": whole[: len(whole) // 2]}[damage])  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "head", "half"])
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "bmp"])
+@pytest.mark.parametrize("read", [open_picture, read_photo, read_grey])
+def test_unreadable_files_are_named(read, extension, damage, tmp_path):
+    path = broken(tmp_path / f"photo.{extension}", damage)
+    with pytest.raises(ValueError, match=rf"photo\.{extension}: not a readable picture .*remove or replace"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [open_picture, read_photo, read_grey])
+def test_missing_files_are_named(read, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
+        read(tmp_path / "nowhere.jpg")
+
+
+def test_pictures_of_a_folder_are_sorted_and_others_passed_over(tmp_path):
+    for name in ("b.JPG", "a.b.jpeg", "c.webp", "notes.txt", "d.png.part"):
+        (tmp_path / name).touch()
+    assert [path.name for path in picture_files(tmp_path)] == ["a.b.jpeg", "b.JPG", "c.webp"]
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match=f"{folder.name}: no pictures there"):
+            picture_files(folder)
+
+
+def test_the_sample_portraits_are_there():
+    hopper, collins = (read_photo(path) for path in sample_portraits())
+    assert hopper.shape[1:] == collins.shape[1:] == (512, 3)
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has another way with memory")
+def test_memory_of_one_photo_is_kept_for_the_next():
+    script = (
+        "import resource, sys\n"
+        "import numpy as np\n"
+        "if sys.argv[1:]: import helpers.files.photos\n"
+        "faults = []\n"
+        "for _ in range(20):\n"
+        "    [np.full(3 * 2**20, 7, np.uint8) for _ in range(4)]\n"
+        "    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
+        "print(faults[-1] - faults[9])\n"
+    )
+    without, kept = (
+        subprocess.run([sys.executable, "-c", script, *words], cwd=Path(__file__).parents[2], check=True,
+                       capture_output=True, text=True).stdout for words in ([], ["import it"])
+    )  # fmt: skip
+    assert int(kept) < 100 < int(without)
+
+
+# ---------------------------------------------------------------------------------------- photos that are to be cut out
+
+
+def test_a_photo_keeps_profile_and_resolution_and_nothing_else(tmp_path):
+    profile, exif = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    options = {"icc_profile": profile, "dpi": (300, 300), "exif": exif, "comment": b"mine"}
+    Image.fromarray(quarters()).save(tmp_path / "photo.jpg", quality=100, **options)
+    photo = open_photo(tmp_path / "photo.jpg")
+    assert photo.mode == "RGB"
+    assert photo.info == {"icc_profile": profile, "dpi": (300, 300)}
+    assert np.abs(np.subtract(corners(np.asarray(photo)), [100, 200, 150, 50])).max() <= 3
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (-1, 72), (float("nan"), 72), (72, 1e300), "high", 300, (1,), None])
+def test_a_resolution_that_cannot_be_is_left_out(dpi, monkeypatch, tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    load = PngImagePlugin.PngImageFile.load
+
+    def loaded(picture):
+        picture.info["dpi"] = dpi
+        return load(picture)
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", loaded)
+    assert open_photo(tmp_path / "photo.png").info == {}
+
+
+@pytest.mark.parametrize("mode, colour, shown", [
+    ("RGB", TEAL, TEAL), ("RGBA", (*TEAL, 90), (*TEAL, 90)), ("L", 77, (77,) * 3), ("LA", (77, 9), (77, 77, 77, 9)),
+    ("1", 1, (255,) * 3), ("P", 0, (0, 0, 0)), ("I;16", 257 * 77, (77,) * 3), ("CMYK", (255, 0, 0, 0), (0, 255, 255)),
+])  # fmt: skip
+def test_a_photo_in_every_mode_is_rgb_or_rgba(mode, colour, shown, tmp_path):
+    path = tmp_path / ("photo.tif" if mode == "CMYK" else "photo.png")
+    Image.new(mode, (5, 4), colour).save(path)
+    for source in (path, str(path), path.read_bytes()):
+        photo = open_photo(source, "name")
+        assert photo.mode == ("RGBA" if len(shown) == 4 else "RGB")
+        assert photo.getpixel((4, 3)) == shown
+
+
+@pytest.mark.parametrize("form, extension", [("GIF", "gif"), ("PNG", "png"), ("WEBP", "webp"), ("TIFF", "tif")])
+def test_of_several_frames_the_first_is_taken_and_it_is_told(form, extension, tmp_path):
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("black", "white")]
+    frames[0].save(tmp_path / f"one.{extension}", form)
+    frames[0].save(tmp_path / f"two.{extension}", form, save_all=True, append_images=frames[1:])
+    assert look_inside(tmp_path / f"one.{extension}") == (24, False)
+    assert look_inside(tmp_path / f"two.{extension}") == (24, True)
+    assert np.asarray(open_photo(tmp_path / f"two.{extension}").convert("L")).max() == 0
+
+
+def test_the_preview_in_a_phones_jpeg_is_no_second_page(tmp_path):
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("black", "white")]
+    frames[0].save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=frames[1:])
+    assert look_inside(tmp_path / "photo.jpg") == (24, False)
+    assert open_photo(tmp_path / "photo.jpg").getpixel((0, 0)) == (0, 0, 0)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_is_read_where_pillow_reads_it(tmp_path):
+    Image.new("RGB", (16, 16), TEAL).save(tmp_path / "photo.avif", quality=100)
+    assert np.abs(np.subtract(open_photo(tmp_path / "photo.avif").getpixel((8, 8)), TEAL)).max() <= 3
+
+
+def test_heic_is_read_where_its_package_is_installed(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    pillow_heif.from_pillow(Image.new("RGB", (16, 16), TEAL)).save(tmp_path / "photo.heic", quality=100)
+    assert np.abs(np.subtract(open_photo(tmp_path / "photo.heic").getpixel((8, 8)), TEAL)).max() <= 3
+
+
+@pytest.mark.parametrize("read", [open_photo, look_inside])
+def test_what_needs_another_package_is_named_with_it(read, tmp_path):
+    (tmp_path / "photo.HEIC").write_bytes(b"ftypheic")
+    with pytest.raises(ValueError, match=r"photo\.HEIC: not a readable picture .*pip install pillow-heif"):
+        read(tmp_path / "photo.HEIC")
+
+
+@pytest.mark.parametrize("read", [open_photo, look_inside])
+def test_a_decompression_bomb_is_refused_with_the_limit(read, tmp_path):
+    Image.new("L", (1, 1)).save(tmp_path / "photo.png")
+    data = bytearray((tmp_path / "photo.png").read_bytes())
+    data[16:24] = 2 * (100_000).to_bytes(4)
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    with pytest.raises(ValueError, match=f"pipe: .*exceeds limit of {2 * Image.MAX_IMAGE_PIXELS} pixels"):
+        read(bytes(data), "pipe")
+
+
+def claiming(path, width, height):
+    """The bytes of a picture file whose head is changed to tell this size."""
+    data = bytearray(path.read_bytes())
+    if data.startswith(b"\x89PNG"):
+        data[16:24] = width.to_bytes(4) + height.to_bytes(4)
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    else:
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = height.to_bytes(2) + width.to_bytes(2)
+    path.write_bytes(data)
+    return len(data)
+
+
+@pytest.mark.parametrize("extension, mode", [("png", "L"), ("png", "RGBA"), ("png", "1"), ("jpg", "RGB"), ("jpg", "L")])
+def test_a_head_that_claims_more_than_the_file_can_hold_is_not_believed(extension, mode, tmp_path):
+    path = tmp_path / f"photo.{extension}"
+    Image.new(mode, (10, 10)).save(path)
+    size = claiming(path, 8_000, 5_000)
+    with pytest.raises(ValueError, match=rf"photo\.{extension}: .*8000 × 5000 pixels are more than its {size} bytes"):
+        open_photo(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
+def test_the_emptiest_pictures_are_believed(mode, tmp_path):
+    picture = Image.new(mode, (3000, 2000))
+    picture.save(tmp_path / "photo.png", compress_level=9)
+    assert open_photo(tmp_path / "photo.png").size == (3000, 2000)
+    for options in ({"optimize": True}, {"progressive": True, "subsampling": 2}):
+        picture.convert("L" if mode in ("1", "L") else "RGB").save(tmp_path / "photo.jpg", quality=1, **options)
+        assert open_photo(tmp_path / "photo.jpg").size == (3000, 2000)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_a_file_is_read_on_where_it_was(extension, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / f"photo.{extension}")
+    with Image.open(tmp_path / f"photo.{extension}") as picture:
+        place = picture.fp.tell()
+        check_claim(picture)
+        assert picture.fp.tell() == place
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of the damage
+@pytest.mark.parametrize("data", [b"Exif\0\0no such header", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0", b"Exif\0\0"])
+def test_a_photo_with_damaged_exif_data_is_read(data, tmp_path):
+    Image.fromarray(quarters()).save(tmp_path / "photo.jpg", quality=100, exif=data)
+    assert np.abs(np.subtract(corners(read_photo(tmp_path / "photo.jpg")), [200, 150, 50, 100])).max() <= 3
+
+
+def test_no_program_is_started_for_a_photo_that_is_none(monkeypatch, tmp_path):
+    """Pillow would hand PostScript to Ghostscript, whatever the name of the file."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.eps")
+    (tmp_path / "photo.eps").rename(tmp_path / "photo.jpg")
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **more: pytest.fail(f"started {words}"))
+    for read in (open_photo, look_inside):
+        with pytest.raises(ValueError, match=r"photo\.jpg: not a readable picture \(no format known here\)"):
+            read(tmp_path / "photo.jpg")
+
+
+def test_the_extensions_of_photos_are_those_that_can_be_read_and_those_that_another_package_reads():
+    assert photo_extensions() > {*EXTENSIONS, ".gif", ".jfif", ".heic", ".heif", ".avif"}
+    assert not photo_extensions() & {".eps", ".ps", ".pdf", ".svg", ".mpg", ".txt", ".csv", ""}
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_plain_tiff_of_every_mode_is_turned(mode, orientation, tmp_path):
+    """Pillow maps one whose channels fill its words, and took the sides of the turned picture for the file's."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(quarters()).convert(mode)
+    stored.save(tmp_path / "photo.tif", exif=exif)
+    turned = {1: stored, 3: stored.rotate(180), 6: stored.rotate(-90, expand=True)}[orientation]
+    assert np.array_equal(read_photo(tmp_path / "photo.tif"), np.asarray(turned.convert("RGB")))
+
+
+def test_a_mask_whose_exif_data_are_damaged_is_refused_like_its_photo(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "camera", 6
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(path, exif=exif)
+    assert read_grey(path).shape == (4, 3)
+    path.write_bytes(path.read_bytes().replace(b"camera", b"caMera"))
+    for read in (read_photo, read_grey):
+        with pytest.raises(ValueError, match=r"mask\.png: not a readable picture"):
+            read(path)
+
+
+def test_a_mask_is_turned_by_xmp_like_its_photo(tmp_path):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(tmp_path / "mask.png", pnginfo=notes)
+    assert np.array_equal(read_grey(tmp_path / "mask.png"), read_photo(tmp_path / "mask.png")[..., 0])
+
+
+MEMORY = """
+import resource, sys
+from helpers.files.photos import read_grey
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_grey(sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory in Linux's KiB")
+def test_a_mask_of_a_few_bytes_that_tells_of_a_gigabyte_takes_no_memory(tmp_path):
+    """As fuzzing found it: OpenCV would take the gigabyte first."""
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(tmp_path / "mask.png")
+    whole = (tmp_path / "mask.png").read_bytes()
+    place = whole.index(b"IDAT") - 4
+    (tmp_path / "mask.png").write_bytes(whole[:place] + (10**9).to_bytes(4) + whole[place + 4 :])
+    command = [sys.executable, "-c", MEMORY, tmp_path / "mask.png"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100_000  # KiB

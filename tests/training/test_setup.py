@@ -1,0 +1,333 @@
+"""What a run is put together from, by the choices of its configuration."""
+
+import warnings
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+
+from helpers.config import LATEST, load_config
+from helpers.losses import LOSSES
+from helpers.networks.registry import weights_out
+from helpers.samples.mixing import Source
+from helpers.schedule import range_test
+from helpers.training import loop as training
+from helpers.training import setup as assembly
+from helpers.training.checkpoints import resume, write_checkpoint
+from helpers.training.loop import fit, train_epoch, validate
+from helpers.training.setup import assemble
+
+
+def forbidden(*_, **__):
+    raise AssertionError("this must not be called")
+
+
+@pytest.fixture
+def nothing_read(monkeypatch):
+    """Neither a picture nor a weight file may be looked for."""
+    for name in ("mix", "read_weights", "build", "range_test"):
+        monkeypatch.setattr(assembly, name, forbidden)
+
+
+# ------------------------------------------------------------------------------------------------------- learning rates
+
+
+RATES = [10 ** (-6 + 6 * i / 99) for i in range(100)]
+LOSSES_FOUND = [1 / (1 + np.exp((i - 60) / 4)) for i in range(100)]  # falls fastest at the 60th rate
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """A range test whose suggestion is `RATES[60]`; returns what it was called with."""
+    calls = []
+
+    def range_test(model, loader, step):
+        calls.append((model, loader, step))
+        return RATES, LOSSES_FOUND
+
+    monkeypatch.setattr(assembly, "range_test", range_test)
+    return calls
+
+
+def test_the_rate_found_by_the_range_test_is_trained_with(scripted, make_run, capsys):
+    run, _ = make_run(max_lr="auto")
+    assert len(scripted) == 1
+    assert run.config.max_lr == RATES[60]
+    assert run.optimizer.defaults["lr"] == RATES[60]
+    assert run.schedule.state_dict()["total_steps"] == 8
+    assert run.optimizer.param_groups[0]["max_lr"] == RATES[60]
+    assert run.optimizer.param_groups[0]["lr"] == pytest.approx(RATES[60] / 25)
+    printed = f"max_lr=auto: {RATES[60]:.1e}, where the loss of the range test falls fastest\n"
+    assert capsys.readouterr().out == printed
+
+
+def test_the_range_test_trains_as_the_run_will(scripted, make_run, monkeypatch):
+    """On the run's own batches, in its micro-batches and with its loss; what it trains is a copy."""
+    run, _ = make_run(max_lr="auto", micro_batch=2)
+    [(model, loader, step)] = scripted
+    assert model is run.model
+    assert loader is run.loader
+    given, batch = [], next(iter(loader))
+    monkeypatch.setattr(assembly, "train_step", lambda *parts: (given.append(parts), {"total": torch.tensor(0.5)})[1])
+    assert step("model", "optimizer", batch) == 0.5
+    [(model, optimizer, trained, loss, runtime, scaler, micro_batch)] = given
+    assert (model, optimizer, loss, runtime, micro_batch) == ("model", "optimizer", run.loss, run.runtime, 2)
+    assert trained is batch
+    assert isinstance(scaler, torch.amp.GradScaler)
+
+
+def test_a_real_range_test_changes_neither_weights_nor_batches(make_run, capsys, monkeypatch):
+    monkeypatch.setattr(assembly, "range_test", partial(range_test, low=1e-5, high=1e-2, count=20))
+    run, _ = make_run(max_lr="auto")
+    plain, _ = make_run(max_lr=run.config.max_lr)
+    assert 1e-5 < run.config.max_lr < 1e-2
+    assert run.recipe == plain.recipe
+    train_epoch(run)
+    train_epoch(plain)
+    assert run.history == plain.history
+    assert "max_lr=auto" in capsys.readouterr().out
+
+
+def test_a_resumed_run_keeps_its_rate_without_another_range_test(scripted, make_run, tmp_path, monkeypatch):
+    run, val_loader = make_run(max_lr="auto", folder=tmp_path)
+    train_epoch(run)
+    write_checkpoint(tmp_path / LATEST, run.state_dict())
+    monkeypatch.setattr(assembly, "range_test", forbidden)
+    again, val_loader = make_run(max_lr="auto", folder=tmp_path)
+    assert again.config.max_lr == RATES[60]
+    assert resume(again, tmp_path)
+    assert (again.epoch, again.optimizer.param_groups[0]["lr"]) == (1, run.optimizer.param_groups[0]["lr"])
+    fit(again, val_loader, tmp_path)
+    assert again.finished
+
+
+@pytest.mark.parametrize("state", [{"epoch": 15}, {"config": {"epochs": 3}}])
+def test_a_checkpoint_of_unknown_origin_tells_no_rate(state, scripted, make_run, tmp_path):
+    write_checkpoint(tmp_path / LATEST, state)
+    run, _ = make_run(max_lr="auto", folder=tmp_path)
+    assert len(scripted) == 1
+    with pytest.raises(ValueError, match="from a run with another"):
+        resume(run, tmp_path)
+
+
+def test_all_processes_take_the_rate_of_the_first(scripted, make_run, monkeypatch):
+    """Each saw other images; with different rates their weights would drift apart."""
+    monkeypatch.setattr(assembly, "broadcast_object_list", lambda found: [found[0] / 2])
+    run, _ = make_run(max_lr="auto")
+    assert run.config.max_lr == run.optimizer.defaults["lr"] == RATES[60] / 2
+
+
+# ------------------------------------------------------------------------------------------------------------- schedule
+
+
+def test_the_schedule_is_chosen_by_its_name(make_run):
+    assert isinstance(make_run()[0].schedule, OneCycleLR)
+    run, _ = make_run(schedule="plateau", max_lr=0.004)
+    assert isinstance(run.schedule, ReduceLROnPlateau)
+    assert run.optimizer.param_groups[0]["lr"] == 0.004
+
+
+@pytest.mark.parametrize("best_by, mode", [("loss", "min"), ("mse", "min"), ("mad", "min"), ("iou", "max")])
+def test_the_plateau_watches_what_the_best_is_chosen_by(best_by, mode, make_run):
+    run, _ = make_run(schedule="plateau", best_by=best_by)
+    assert run.schedule.mode == mode
+    assert run.highest_is_best == (mode == "max")
+
+
+def scripted_validation(monkeypatch, **values):
+    """Validation that finds these values, one epoch after the other; what is not told stays the same."""
+    results = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    remaining = iter([{"total": 1.0, "mse": 1.0, "mad": 1.0, "iou": 0.5} | result for result in results])
+    monkeypatch.setattr(training, "evaluate", lambda *_: next(remaining))
+
+
+@pytest.mark.parametrize("best_by, name, sign", [("loss", "total", -1), ("iou", "iou", 1)])
+def test_the_plateau_is_stepped_by_the_validation(best_by, name, sign, make_run, monkeypatch):
+    """A tenth of the rate after the sixth epoch in a row that was no better than the best."""
+    run, val_loader = make_run(schedule="plateau", best_by=best_by, max_lr=0.01)
+    better = 0.5 + sign * np.array([0.1, 0.2, 0.3, 0.3, 0.2, 0.3, 0.25, 0.1, 0.3, 0.4, 0.1])
+    scripted_validation(monkeypatch, **{name: better.tolist()})
+    rates = []
+    for _ in better:
+        validate(run, val_loader)
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01] * 8 + [0.001] * 3)
+    assert [metrics["lr"] for metrics in run.history["metrics"]] == pytest.approx([0.01] * 9 + [0.001] * 2)
+
+
+def test_batches_do_not_step_the_plateau(make_run):
+    run, val_loader = make_run(schedule="plateau", max_lr=0.01)
+    rates = []
+    train_epoch(run, lambda run: rates.append(run.optimizer.param_groups[0]["lr"]))
+    assert rates == [0.01] * 4
+    assert run.schedule.last_epoch == 0
+    validate(run, val_loader)
+    assert run.schedule.last_epoch == 1
+
+
+# ------------------------------------------------------------------------------------------------------- frozen encoder
+
+
+def test_freezing_random_weights_is_refused_before_anything_is_read(nothing_read, make_run):
+    with pytest.raises(ValueError, match="freeze_encoder=true keeps random weights .*: add --weights"):
+        make_run(freeze_encoder=True)
+
+
+def test_freezing_an_encoder_without_its_weights_is_refused(portrait_folder, float32, monkeypatch):
+    monkeypatch.setattr(assembly, "mix", forbidden)
+    monkeypatch.setattr(assembly, "find_encoder", lambda _: None)
+    monkeypatch.setattr(assembly, "build", lambda _: None)
+    config = load_config("rmbg_sample", freeze_encoder=True, download=False)
+    with pytest.raises(ValueError, match="freeze_encoder=true needs weights to keep: resnet50-11ad3fa6.pth is not in"):
+        assemble(config, [Source(portrait_folder)], runtime=float32)
+
+
+@pytest.fixture
+def weights(make_run, tmp_path):
+    """A weight file whose batch norms have statistics of their own."""
+    run, _ = make_run(seed=7)
+    train_epoch(run)
+    torch.save(weights_out(run.model), tmp_path / "w.pth")
+    return tmp_path / "w.pth"
+
+
+def test_a_frozen_encoder_stays_bit_by_bit_and_the_decoder_learns(weights, make_run):
+    run, val_loader = make_run(weights=weights, freeze_encoder=True, max_lr=0.01)
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    train_epoch(run)
+    validate(run, val_loader)
+    train_epoch(run)
+    assert {name.split(".")[0] for name in before} == {"encoder", "decoder", "sides", "fuse"}
+    statistics = 0
+    for name, tensor in run.model.state_dict().items():
+        if name.startswith("encoder"):
+            assert torch.equal(tensor, before[name]), name
+            statistics += name.endswith("running_mean")
+        else:
+            assert not torch.equal(tensor, before[name]), name
+    assert statistics == sum(name.endswith("running_mean") and name.startswith("encoder") for name in before) > 0
+    assert run.model.decoder.training
+
+
+def test_the_optimiser_of_a_frozen_encoder_holds_the_rest_alone(weights, make_run):
+    run, _ = make_run(weights=weights, freeze_encoder=True)
+    held = {id(parameter) for group in run.optimizer.param_groups for parameter in group["params"]}
+    rest = (run.model.decoder, run.model.sides, run.model.fuse)
+    assert held == {id(parameter) for part in rest for parameter in part.parameters()}
+    free, _ = make_run(weights=weights)
+    assert len(free.optimizer.param_groups[0]["params"]) == len(list(free.model.parameters())) > len(held)
+
+
+# -------------------------------------------------------------------------------------------------- networks and losses
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_put_together_with_its_numbers(loss, make_run):
+    run, _ = make_run(loss=loss, edge_weight=3.0, edge_width=5, rough_width=9)
+    maps, alpha = torch.rand(7, 2, 1, 16, 16), (torch.rand(2, 1, 16, 16) > 0.5).float()
+    rough = torch.tensor([True, False])
+    expected = LOSSES[loss](maps, alpha, edge_weight=3.0, edge_width=5, rough=rough, rough_width=9)
+    assert run.loss(maps, alpha, rough=rough)["total"] == expected["total"]
+
+
+def test_cross_entropy_trains_by_the_same_loop(make_run, tmp_path):
+    run, val_loader = make_run(loss="cross_entropy", schedule="plateau", max_lr=0.01, epochs=3)
+    fit(run, val_loader, tmp_path)
+    losses = [loss for _, loss in run.history["val"]]
+    assert np.isfinite(run.history["train"] + losses).all()
+    assert np.mean(run.history["train"][-4:]) < np.mean(run.history["train"][:4])
+
+
+def test_the_resnet_trains_by_the_same_loop(portrait_folder, float32, monkeypatch):
+    monkeypatch.setattr(assembly, "find_encoder", lambda _: None)
+    config = load_config("rmbg_sample", download=False, workers=0)
+    with pytest.warns(UserWarning, match=r"resnet50_unet starts from random weights: resnet50-11ad3fa6\.pth is not in"):
+        run, val_loader = assemble(config, [Source(portrait_folder, weight=0.3)], runtime=float32)
+    assert [len(batch) for batch in run.loader.batch_sampler] == [2, 2]
+    before = run.model.encoder.conv1.weight.clone()
+    train_epoch(run)
+    validate(run, val_loader)
+    assert np.isfinite(run.history["train"] + [run.history["val"][0][1]]).all()
+    assert run.step == 2
+    assert not torch.equal(run.model.encoder.conv1.weight, before)
+    state = run.state_dict()
+    assert (state["network"], state["table"]) == ("resnet50_unet", [])
+    assert "encoder.conv1.weight" in state["model_state_dict"]
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_the_resnets_encoder_starts_from_imagenets_weights_where_they_can_be_had(
+    download, portrait_folder, float32, tmp_path, monkeypatch
+):
+    """From the disk, or else fetched, if that is allowed."""
+    started = []
+    monkeypatch.setattr(assembly, "find_encoder", lambda _: None if download else tmp_path / "encoder.pth")
+    monkeypatch.setattr(assembly, "fetch_start", lambda _: tmp_path / "encoder.pth" if download else forbidden())
+    monkeypatch.setattr(assembly, "read_weights", lambda path: {"read": path})
+    monkeypatch.setattr(assembly, "start_from", lambda model, weights: started.append(weights))
+    monkeypatch.setattr(assembly, "build", lambda _: torch.nn.Conv2d(3, 1, 1))
+    monkeypatch.setattr(assembly, "Run", lambda *parts: parts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assemble(load_config("rmbg_sample", download=download, workers=0), [Source(portrait_folder)], runtime=float32)
+    assert started == [{"read": tmp_path / "encoder.pth"}]
+
+
+def test_where_imagenets_weights_cannot_be_fetched_the_warning_tells_why(portrait_folder, float32, monkeypatch):
+    def unreachable(_):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(assembly, "find_encoder", lambda _: None)
+    monkeypatch.setattr(assembly, "fetch_start", unreachable)
+    monkeypatch.setattr(assembly, "build", lambda _: torch.nn.Conv2d(3, 1, 1))
+    monkeypatch.setattr(assembly, "Run", lambda *parts: parts)
+    with pytest.warns(UserWarning, match="resnet50_unet starts from random weights: no route to host"):
+        assemble(load_config("rmbg_sample", workers=0), [Source(portrait_folder)], runtime=float32)
+
+
+# ----------------------------------------------------------------------------------------------- machines and processes
+
+
+@pytest.mark.parametrize("precision, dtype", [("float32", None), ("bfloat16", torch.bfloat16)])
+def test_the_precision_is_passed_to_the_runtime(precision, dtype, make_run):
+    run, _ = make_run(runtime=None, precision=precision)
+    assert run.runtime.amp_dtype == dtype
+
+
+def test_a_precision_that_the_machine_lacks_is_refused_before_anything_is_read(nothing_read, make_run, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="precision=float16 needs a GPU"):
+        make_run(runtime=None, precision="float16")
+
+
+def test_a_batch_that_processes_cannot_share_is_refused_before_anything_is_read(nothing_read, make_run, monkeypatch):
+    three = SimpleNamespace(num_processes=3, process_index=1, device=torch.device("cpu"))
+    monkeypatch.setattr(assembly, "find_processes", lambda: three)
+    with pytest.raises(ValueError, match="batch_size=8 cannot be shared evenly by 3 processes"):
+        make_run(batch_size=8)
+
+
+def test_each_process_gets_its_share_of_every_batch(make_run, monkeypatch):
+    shares = []
+    for process in range(3):
+        accelerator = SimpleNamespace(num_processes=3, process_index=process, device=torch.device("cpu"))
+        with monkeypatch.context() as patch:
+            patch.setattr(assembly, "find_processes", lambda: accelerator)
+            patch.setattr(assembly, "Run", lambda model, optimizer, schedule, loss, loader, *_: (loader, schedule))
+            (loader, schedule), val_loader = make_run(batch_size=6)
+        assert schedule.total_steps == 4
+        shares.append([*loader.batch_sampler])
+    assert [len(batch) for share in shares for batch in share] == [2] * 6
+
+
+@pytest.mark.parametrize("augmentation, pixels", [("report", 80), ("strong", 160)])
+def test_the_decoding_keeps_enough_pixels_for_the_crop(augmentation, pixels, make_run):
+    run, val_loader = make_run(image_size=48, augmentation=augmentation)
+    least = {part.least for loader in (run.loader, val_loader) for part in loader.dataset.parts}
+    assert least == {pixels}
+    steps = [type(step).__name__ for step in run.loader.dataset.parts[0].transform.transforms]
+    assert ("PortraitCrop" in steps) == (augmentation == "strong")
