@@ -11,7 +11,8 @@ class Config:
 
     Attributes:
         name: the preset this configuration started from.
-        network: `u2net` (44.01 M parameters), `u2net_lite` (1.13 M) or `resnet50_unet` (RMBG-U2NET's).
+        network: `u2net` (44.01 M parameters), `u2net_lite` (1.13 M), `u2net_knet` (the lite one with
+            K-Net's head) or `resnet50_unet` (RMBG-U2NET's).
         image_size: side of the square the network sees, in pixels (32 or more).
         batch_size: images a step, over all processes.
         micro_batch: images that a process computes at once, to save memory (0: all of its share of the batch). Batch
@@ -119,7 +120,7 @@ KINDS = {field.name: float if field.name == "max_lr" else field.type for field i
 """The type of every field; `max_lr` may be `AUTO` instead of a number."""
 ODD = ("edge_width", "rough_width")
 CHOICES = {
-    "network": ("u2net", "u2net_lite", "resnet50_unet"),
+    "network": ("u2net", "u2net_lite", "u2net_knet", "resnet50_unet"),
     "schedule": ("one_cycle", "plateau"),
     "loss": ("report", "notebook", "cross_entropy", "l1"),
     "augmentation": ("report", "strong"),

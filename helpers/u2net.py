@@ -156,14 +156,22 @@ class U2Net(nn.Module):
         """The small network: 1.13 M parameters."""
         return cls(LITE)
 
-    def forward(self, x):
-        """(B, 3, H, W) normalised images → `[fused, side1, …, side6]`, each (B, 1, H, W) float32 in [0, 1]."""
+    def features(self, x):
+        """(B, 3, H, W) normalised images → what each decoder stage gives: six (B, C, h, w), from the coarsest up.
+
+        The first is the deepest encoder stage's, the last has the size of the input.
+        """
         levels = []
         for i, stage in enumerate(self.encoder):
             levels.append(stage(pool(levels[-1]) if i else x))
         maps = [levels.pop()]
         for stage, level in zip(self.decoder, reversed(levels), strict=True):
             maps.append(stage(torch.cat([resize_like(maps[-1], level), level], dim=1)))
+        return maps
+
+    def forward(self, x):
+        """(B, 3, H, W) normalised images → `[fused, side1, …, side6]`, each (B, 1, H, W) float32 in [0, 1]."""
+        maps = self.features(x)
         sides = [resize_like(side(m), x) for side, m in zip(self.sides, reversed(maps), strict=True)]
         fused = self.fuse(torch.cat(sides, dim=1))
         # float32 before the sigmoid: bfloat16 has only three digits between 0.5 and 1

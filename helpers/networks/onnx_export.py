@@ -15,6 +15,7 @@ from torch import fx, nn
 
 from helpers.files.atomic import whole_file
 from helpers.networks.fuse import fused
+from helpers.networks.knet import apply_kernels, gather_features, person_logits
 from helpers.networks.registry import read_network
 from helpers.u2net import pool, resize_like
 
@@ -80,7 +81,7 @@ class _Tracer(fx.Tracer):
     """Records the forward pass down to single layers; what looks at sizes is recorded as one call, not looked into."""
 
     def __init__(self):
-        super().__init__(autowrap_functions=(pool, resize_like))
+        super().__init__(autowrap_functions=(pool, resize_like, apply_kernels, gather_features, person_logits))
 
     def is_leaf_module(self, module, name):
         return not list(module.children())
@@ -90,7 +91,8 @@ class _Translator:
     """Writes the nodes of a recorded forward pass as ONNX nodes; values have the names of the recorded ones."""
 
     def __init__(self, model):
-        self.modules, self.graph = dict(model.named_modules()), _Tracer().trace(model)
+        self.modules, self.parameters = dict(model.named_modules()), dict(model.named_parameters())
+        self.graph = _Tracer().trace(model)
         self.nodes, self.weights, self.values = [], [], {}
 
     def translate(self):
@@ -101,6 +103,8 @@ class _Translator:
             self.values[node] = INPUT if node.op == "placeholder" else self._one(node)
 
     def _one(self, node):
+        if node.op == "get_attr":
+            return self._constant(node.target, self.parameters[node.target])
         layer = self.modules[node.target] if node.op == "call_module" else None
         write = self.LAYERS.get(type(layer)) or self.FUNCTIONS.get(node.target)
         if write is None:
@@ -115,8 +119,7 @@ class _Translator:
     def _conv(self, node):
         conv, inputs = self.modules[node.target], [node.args[0]]
         for kind in ("weight", "bias"):
-            inputs.append(f"{node.target}.{kind}")
-            self.weights.append(numpy_helper.from_array(getattr(conv, kind).detach().float().numpy(), inputs[-1]))
+            inputs.append(self._constant(f"{node.target}.{kind}", getattr(conv, kind).float()))
         return self._add("Conv", node, inputs, node.target, kernel_shape=conv.kernel_size, strides=conv.stride,
                          pads=conv.padding * 2, dilations=conv.dilation, group=conv.groups)  # fmt: skip
 
@@ -139,11 +142,84 @@ class _Translator:
         ]
         return self._add("Resize", node, [x, "", "", shape], mode="linear")
 
+    def _linear(self, node):
+        layer, matrix, bias = self.modules[node.target], f"{node.target}.weight", f"{node.target}.bias"
+        self._constant(matrix, layer.weight.T)
+        self._constant(bias, layer.bias)
+        product = f"{node.name}_product"
+        self.nodes.append(helper.make_node("MatMul", [self.values[node.args[0]], matrix], [product], product))
+        return self._add("Add", node, [product, bias])
+
+    def _layer_norm(self, node):
+        layer, inputs = self.modules[node.target], [node.args[0]]
+        for kind in ("weight", "bias"):
+            inputs.append(self._constant(f"{node.target}.{kind}", getattr(layer, kind)))
+        return self._add("LayerNormalization", node, inputs, axis=-1, epsilon=layer.eps)
+
+    def _multiply(self, node):
+        inputs = list(node.args)
+        if isinstance(inputs[1], float):
+            inputs[1] = self._constant(f"{node.name}_factor", torch.tensor(inputs[1]))
+        return self._add("Mul", node, inputs)
+
+    def _swap_last_two(self, node):
+        return self._add("Transpose", node, node.args[:1], perm=[0, 2, 1])
+
+    def _softmax(self, node):
+        return self._add("Softmax", node, node.args, axis=node.kwargs["dim"])
+
+    def _flat(self, node, features):
+        """The name of a (B, C, H, W) value as (B, C, H·W)."""
+        flat = f"{node.name}_{self.values[features]}_flat"
+        shape = self._constant(f"{flat}_shape", torch.tensor([0, 0, -1]))  # 0: as it was
+        self.nodes.append(helper.make_node("Reshape", [self.values[features], shape], [flat], flat))
+        return flat
+
+    def _apply_kernels(self, node):
+        kernels, features = node.args
+        product, count, size, shape = (f"{node.name}_{part}" for part in ("product", "count", "size", "shape"))
+        self.nodes += [
+            helper.make_node("MatMul", [self.values[kernels], self._flat(node, features)], [product], product),
+            helper.make_node("Shape", [product], [count], count, end=2),
+            helper.make_node("Shape", [self.values[features]], [size], size, start=2),
+            helper.make_node("Concat", [count, size], [shape], shape, axis=0),
+        ]
+        return self._add("Reshape", node, [product, shape])
+
+    def _gather_features(self, node):
+        masks, features = (self._flat(node, value) for value in node.args)
+        columns, product, count, number = (f"{node.name}_{part}" for part in ("columns", "sum", "count", "number"))
+        self.nodes += [
+            helper.make_node("Transpose", [features], [columns], columns, perm=[0, 2, 1]),
+            helper.make_node("MatMul", [masks, columns], [product], product),
+            helper.make_node("Shape", [masks], [count], count, start=2),
+            helper.make_node("Cast", [count], [number], number, to=TensorProto.FLOAT),
+        ]
+        return self._add("Div", node, [product, number])
+
+    def _person_logits(self, node):
+        parts = [f"{node.name}_person", f"{node.name}_background"]
+        self.nodes.append(
+            helper.make_node("Split", [self.values[node.args[0]]], parts, f"{node.name}_split", axis=1, num_outputs=2)
+        )
+        return self._add("Sub", node, parts)
+
+    def _constant(self, name, tensor):
+        """Store a tensor under a name, once; returns the name."""
+        if all(stored.name != name for stored in self.weights):
+            self.weights.append(numpy_helper.from_array(tensor.detach().contiguous().numpy(), name))
+        return name
+
     def _concat(self, node):
         return self._add("Concat", node, node.args[0], axis=node.kwargs["dim"])
 
-    LAYERS = {nn.Conv2d: _conv, nn.MaxPool2d: _max_pool, nn.ReLU: _plain("Relu"), nn.Identity: _nothing}
+    LAYERS = {
+        nn.Conv2d: _conv, nn.MaxPool2d: _max_pool, nn.ReLU: _plain("Relu"), nn.Identity: _nothing,
+        nn.Linear: _linear, nn.LayerNorm: _layer_norm,
+    }  # fmt: skip
     FUNCTIONS = {
         pool: _halve, resize_like: _resize, torch.cat: _concat, F.relu: _plain("Relu"),
-        torch.sigmoid: _plain("Sigmoid"), operator.add: _plain("Add"), "float": _nothing,
+        torch.sigmoid: _plain("Sigmoid"), operator.add: _plain("Add"), "float": _nothing, operator.mul: _multiply,
+        operator.matmul: _plain("MatMul"), "transpose": _swap_last_two, torch.softmax: _softmax,
+        apply_kernels: _apply_kernels, gather_features: _gather_features, person_logits: _person_logits,
     }  # fmt: skip

@@ -3,11 +3,12 @@
 from itertools import zip_longest
 
 from helpers.config import trained_size
+from helpers.networks.knet import U2NetKNet, load_body
 from helpers.networks.resnet_unet import ResNetUNet, load_imagenet
 from helpers.networks.weights import EXPORTED, read_checkpoint, weights_of
 from helpers.u2net import TABLES, Stage, U2Net, load_exactly, load_official, to_official
 
-NETWORKS = (*TABLES, "resnet50_unet")
+NETWORKS = (*TABLES, "u2net_knet", "resnet50_unet")
 _PLACES = (*(f"stage{i}" for i in range(1, 7)), *(f"stage{i}d" for i in range(5, 0, -1)))  # of a U²-Net's table
 
 
@@ -15,7 +16,9 @@ def build(network):
     """A network by its name, with random weights; raises ValueError with `NETWORKS` for another name."""
     if network not in NETWORKS:
         raise ValueError(f"unknown network {network!r}: known are {', '.join(NETWORKS)}")
-    return U2Net(TABLES[network]) if network in TABLES else ResNetUNet()
+    if network in TABLES:
+        return U2Net(TABLES[network])
+    return U2NetKNet() if network == "u2net_knet" else ResNetUNet()
 
 
 def weights_out(model):
@@ -32,12 +35,16 @@ def weights_in(model, weights):
 
 
 def start_from(model, weights):
-    """Load published weights to train on from: the whole network's, or ImageNet's for a ResNet U-Net's encoder alone.
+    """Load published weights to train on from: the whole network's, or those of a part of it.
+
+    A part is a ResNet U-Net's encoder, from ImageNet, or the lite U²-Net under K-Net's head.
 
     Errors as in `weights_in`.
     """
     if isinstance(model, ResNetUNet) and "conv1.weight" in weights:  # torchvision's name; a whole one's: encoder.conv1
         load_imagenet(model, weights)
+    elif isinstance(model, U2NetKNet) and "kernels" not in weights:
+        load_body(model, weights)
     else:
         weights_in(model, weights)
 
@@ -49,6 +56,8 @@ def network_of(weights):
     """
     if "encoder.conv1.weight" in weights:
         return "resnet50_unet"
+    if "kernels" in weights:
+        return "u2net_knet"
     first = weights.get("stage1.rebnconv1.conv_s1.weight")
     for network, table in TABLES.items():
         if first is not None and first.shape[0] == table[0].mid:

@@ -26,12 +26,12 @@ def equal(first, second):
 
 
 def test_networks_are_built_by_name():
-    assert NETWORKS == ("u2net", "u2net_lite", "resnet50_unet")
+    assert NETWORKS == ("u2net", "u2net_lite", "u2net_knet", "resnet50_unet")
     with torch.device("meta"):
         assert build("u2net").table == FULL
         assert build("u2net_lite").table == LITE
         assert isinstance(build("resnet50_unet"), ResNetUNet)
-    with pytest.raises(ValueError, match="'resnet'.*u2net, u2net_lite, resnet50_unet"):
+    with pytest.raises(ValueError, match="'resnet'.*u2net, u2net_lite, u2net_knet, resnet50_unet"):
         build("resnet")
 
 
