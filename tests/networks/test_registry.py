@@ -59,7 +59,7 @@ def test_every_network_names_its_encoder(network):
     """What is frozen for a small data set: all that sees the image before the first enlargement, and no more."""
     with torch.device("meta"):
         model = build(network)
-    within = {name.split(".")[0] for name, parameter in model.named_parameters()
+    within = {name.removeprefix("body.").split(".")[0] for name, parameter in model.named_parameters()
               if any(parameter is own for own in model.encoder.parameters())}  # fmt: skip
     assert within == {"encoder"}
 
