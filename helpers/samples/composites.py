@@ -11,6 +11,25 @@ import numpy as np
 from helpers.datasets.pairs import open_transparent
 from helpers.files.photos import read_reduced
 from helpers.samples.samples import PortraitDataset
+from helpers.samples.walls import draw_wall
+
+NOBODY = FAR = 0.2
+"""Shares of the composites in which nobody is, and in which all figures are far away.
+
+They are equal on purpose: pictures with nobody alone teach the network to overlook small figures as well.
+"""
+
+WALL = 0.25
+"""Share of the composites before a plain wall instead of a background."""
+
+FAR_HEIGHTS = (0.05, 0.4)
+"""How tall a far figure is, as a share of the picture's height; small ones are as frequent as large ones, by ratio."""
+
+CROWD = 4
+"""Most far figures in one picture."""
+
+TRIES = 5
+"""Cutouts that are looked at for one that can stand far away; if none can, the figure is left out."""
 
 HEIGHTS = (0.6, 1.3)
 """How tall the person becomes, as a share of the picture's height."""
@@ -28,6 +47,9 @@ ADAPTION = (0.1, 0.5)
 class CompositeDataset(PortraitDataset):
     """Samples from cutouts (pairs whose image and truth are one RGBA file), each on one of `backgrounds` (files).
 
+    Most show one person from near. In the share `FAR` stand one or several figures far away, in the share `NOBODY`
+    there is nobody and the alpha is 0; both on square pictures.
+
     A composite is drawn before the augmentation, from the same stream of numbers: a sample is determined by (seed,
     visit, index) alone, and validation, which shows visit 0 only, always sees the same pictures. Composites have the
     cutout's shape, and its size unless its shorter side has more than `least` pixels, so that huge ones cost little.
@@ -42,15 +64,46 @@ class CompositeDataset(PortraitDataset):
 
     def read(self, index, numbers):
         """Composite (H, W, 3) and alpha (H, W), both uint8, drawn from `numbers`."""
-        cutout = np.array(open_transparent(self.pairs[index].image))
+        cutout = self._cutout(index)
         reduction = min(1, (self.least or np.inf) / min(cutout.shape[:2]))
         frame = tuple(max(1, round(side * reduction)) for side in cutout.shape[:2])
-        path = self.backgrounds[numbers.integers(len(self.backgrounds))]
-        picture, _ = read_reduced(path, round(max(frame) / PIECES[0]))
-        background = draw_piece(picture, frame, numbers)
+        kind = numbers.random()
+        if kind < NOBODY:
+            background = self._background((max(frame),) * 2, numbers)
+            nobody = np.zeros(background.shape[:2], np.uint8)
+            return draw_light(background, nobody, background, numbers)[1], nobody
+        if kind < NOBODY + FAR:
+            return self._far(cutout, (max(frame),) * 2, numbers)
+        background = self._background(frame, numbers)
         person, alpha = draw_place(cutout, frame, numbers)
         person, background = draw_light(person, alpha, background, numbers)
         return blend(person, background, alpha), alpha
+
+    def _cutout(self, index):
+        return np.array(open_transparent(self.pairs[index].image))
+
+    def _background(self, frame, numbers):
+        """What is behind the person, (H, W, 3) for a `frame` (H, W)."""
+        if numbers.random() < WALL:
+            return draw_wall(frame, numbers)
+        path = self.backgrounds[numbers.integers(len(self.backgrounds))]
+        picture, _ = read_reduced(path, round(max(frame) / PIECES[0]))
+        return draw_piece(picture, frame, numbers)
+
+    def _far(self, cutout, frame, numbers):
+        """Composite and alpha with one to `CROWD` far figures: the `cutout` and others drawn from the data set."""
+        picture, alpha = self._background(frame, numbers), np.zeros(frame, np.uint8)
+        for number in range(numbers.integers(1, CROWD, endpoint=True)):
+            for _ in range(TRIES):
+                if stands_free(cutout):
+                    break
+                cutout = self._cutout(numbers.integers(len(self.pairs)))
+            person, own = draw_far(cutout, frame, numbers)
+            person, lit = draw_light(person, own, picture, numbers)
+            picture = blend(person, picture if number else lit, own)
+            alpha = cv2.add(alpha, cv2.multiply(own, 255 - alpha, scale=1 / 255))  # who is in front hides the others
+            cutout = self._cutout(numbers.integers(len(self.pairs)))
+        return picture, alpha
 
     def recipe(self):
         return super().recipe() | {"backgrounds": [path.name for path in self.backgrounds]}
@@ -94,6 +147,34 @@ def draw_place(cutout, frame, numbers):
     person = _resized_cutout(cutout[y : y + height, x : x + width], size)
     target = placed[max(top, 0) : max(top + size[0], 0), max(left, 0) : max(left + size[1], 0)]
     target[:] = person[max(-top, 0) :, max(-left, 0) :][: target.shape[0], : target.shape[1]]
+    return placed[..., :3], placed[..., 3]
+
+
+def stands_free(cutout):
+    """Whether a cutout (h, w, 4) can stand far away: somebody is there, cut neither above nor on both sides."""
+    return cutout[..., 3].any() and not _is_cut(cutout[0]) and not (_is_cut(cutout[:, 0]) and _is_cut(cutout[:, -1]))
+
+
+def draw_far(cutout, frame, numbers):
+    """The person of a cutout (h, w, 4) far away in `frame`: colours (H, W, 3) and alpha (H, W).
+
+    A whole figure stands anywhere from the middle down; one that the cutout's lower edge cuts stands on the picture's
+    lower edge, and one cut at a side stands at that side. Nothing is shown of a cutout that cannot stand free.
+    """
+    placed = np.zeros((*frame, 4), np.uint8)
+    if not stands_free(cutout):
+        return placed[..., :3], placed[..., 3]
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(cutout[..., 3]))
+    cut_bottom, cut_left, cut_right = map(_is_cut, (cutout[-1], cutout[:, 0], cutout[:, -1]))
+    low, high = FAR_HEIGHTS
+    tall = low * (high / low) ** numbers.random() * frame[0]
+    scale = min(tall / height, frame[1] / width)
+    size = max(1, round(scale * height)), max(1, round(scale * width))
+    feet = frame[0] if cut_bottom else round(numbers.uniform(max(0.5 * frame[0], size[0]), frame[0]))
+    left = round(numbers.uniform(0, frame[1] - size[1]))
+    left = 0 if cut_left else frame[1] - size[1] if cut_right else left
+    person = _resized_cutout(cutout[y : y + height, x : x + width], size)
+    placed[feet - size[0] : feet, left : left + size[1]] = person
     return placed[..., :3], placed[..., 3]
 
 

@@ -7,7 +7,15 @@ from PIL import Image
 from helpers.augment import training_transform, validation_transform
 from helpers.datasets.pairs import Pair
 from helpers.samples import composites
-from helpers.samples.composites import CompositeDataset, blend, draw_light, draw_piece, draw_place
+from helpers.samples.composites import (
+    CompositeDataset,
+    blend,
+    draw_far,
+    draw_light,
+    draw_piece,
+    draw_place,
+    stands_free,
+)
 
 
 def rng(seed=0):
@@ -38,7 +46,14 @@ def dataset(folder, cutout, backgrounds, least=None, seed=0, transform=None):
 
 
 @pytest.fixture
-def same_light(monkeypatch):
+def near(monkeypatch):
+    """Only figures from near, and only backgrounds that are files."""
+    for name in ("NOBODY", "FAR", "WALL"):
+        monkeypatch.setattr(composites, name, 0)
+
+
+@pytest.fixture
+def same_light(near, monkeypatch):
     for name in ("GAIN", "WARMTH", "GAMMA"):
         monkeypatch.setattr(composites, name, 0)
     monkeypatch.setattr(composites, "ADAPTION", (0, 0))
@@ -176,12 +191,22 @@ def test_a_cutout_without_anybody_is_background(same_light, tmp_path):
 
 @pytest.mark.parametrize("background", [(1, 1), (1, 50), (50, 1)])
 @pytest.mark.parametrize("cutout", [(1, 1), (1, 60), (60, 1)])
-def test_pictures_of_one_pixel_are_pictures(cutout, background, tmp_path):
+def test_pictures_of_one_pixel_are_pictures(near, cutout, background, tmp_path):
     drawn = dataset(tmp_path, np.full((*cutout, 4), 255, np.uint8), [flat(9, *background)])
     for seed in range(20):
         picture, alpha = drawn.read(0, rng(seed))
         assert picture.shape == (*cutout, 3)
         assert alpha.shape == cutout
+
+
+@pytest.mark.parametrize("kind", ["NOBODY", "FAR", "WALL"])
+@pytest.mark.parametrize("cutout", [(1, 1), (1, 60), (60, 1)])
+def test_pictures_of_one_pixel_are_pictures_of_every_kind(cutout, kind, near, monkeypatch, tmp_path):
+    monkeypatch.setattr(composites, kind, 1)
+    drawn = dataset(tmp_path, np.full((*cutout, 4), 255, np.uint8), [flat(9, 1, 1)])
+    for seed in range(20):
+        picture, alpha = drawn.read(0, rng(seed))
+        assert picture.shape == (*alpha.shape, 3)
 
 
 @pytest.mark.parametrize("line", [np.s_[0], np.s_[:, 0], np.s_[100]], ids=["top", "left", "middle"])
@@ -190,6 +215,94 @@ def test_slivers_do_not_become_gigantic(line):
     cutout[line] = 255
     for alpha in placed(cutout, (200, 200), 10):
         assert alpha.any()
+
+
+# ----------------------------------------------------------------------------------------------------- far and nobody
+
+
+def figure(left=60, right=40, height=160, width=100, below=0):
+    """The cutout of a whole figure: transparent but for a rectangle, which may reach the lower edge."""
+    cutout = np.zeros((height + 40, width, 4), np.uint8)
+    cutout[20 : 20 + height + below, right:left] = (200, 150, 100, 255)
+    return cutout
+
+
+def far(cutout, frame=(400, 400), count=300):
+    numbers = rng()
+    return [draw_far(cutout, frame, numbers)[1] for _ in range(count)]
+
+
+def test_far_figures_are_5_to_40_hundredths_of_the_height_and_stand_anywhere():
+    spans = np.array([extent(alpha, 1) for alpha in far(figure())])
+    heights, feet = (np.diff(spans)[:, 0] + 1) / 400, (spans[:, 1] + 1) / 400
+    assert 0.045 <= heights.min() < 0.06 and 0.36 < heights.max() <= 0.405
+    assert np.mean(heights < (0.05 * 0.4) ** 0.5) == pytest.approx(0.5, abs=0.08)  # evenly by ratio
+    assert 0.49 < feet.min() < 0.55 and 0.95 < feet.max() <= 1
+    middles = [np.mean(extent(alpha, 0)) / 400 for alpha in far(figure())]
+    assert min(middles) < 0.1 and max(middles) > 0.9
+
+
+def test_a_far_figure_that_its_cutout_cuts_stands_on_the_pictures_edge():
+    assert all(extent(alpha, 1)[1] == 399 for alpha in far(figure(below=20), count=40))
+    for edge, position, place in ((np.s_[:, :40], 0, 0), (np.s_[:, 60:], 1, 399)):
+        cutout = np.zeros((100, 100, 4), np.uint8)
+        cutout[20:90][edge] = 255
+        assert all(extent(alpha, 0)[position] == place for alpha in far(cutout, count=40))
+
+
+def test_nothing_is_shown_far_away_of_who_fills_the_width_or_has_no_head():
+    wide, headless, nobody = (np.zeros((80, 80, 4), np.uint8) for _ in range(3))
+    wide[40:] = 255
+    headless[:60, 20:60] = 255
+    for cutout in (wide, headless, nobody):
+        assert not stands_free(cutout)
+        assert not any(alpha.any() for alpha in far(cutout, count=5))
+    assert stands_free(figure())
+
+
+def test_another_cutout_comes_where_one_cannot_stand_far_away(near, monkeypatch, tmp_path):
+    monkeypatch.setattr(composites, "FAR", 1)
+    wide = np.full((200, 100, 4), 255, np.uint8)
+    files = [save(tmp_path / f"{name}.png", cutout) for name, cutout in (("wide", wide), ("whole", figure()))]
+    ground = [save(tmp_path / "ground.png", flat(9))]
+    drawn = CompositeDataset([Pair(file, file, "opacity") for file in files], None, ground)
+    assert np.mean([drawn.read(0, rng(seed))[1].any() for seed in range(60)]) > 0.9
+
+
+def test_far_pictures_have_one_to_four_figures_and_the_alpha_of_all(same_light, monkeypatch, tmp_path):
+    monkeypatch.setattr(composites, "FAR", 1)
+    drawn, counts = dataset(tmp_path, figure(), [flat((10, 60, 250))]), []
+    for seed in range(60):
+        picture, alpha = drawn.read(0, rng(seed))
+        assert picture.shape == (200, 200, 3) and alpha.shape == (200, 200)  # square
+        share = alpha[..., None] / 255
+        assert np.abs(picture - (share * (200, 150, 100) + (1 - share) * (10, 60, 250))).max() < 5
+        counts.append((np.diff(np.flatnonzero(np.r_[0, (alpha > 127).any(0), 0])) > 1).sum() + 1)
+    assert min(counts) == 1 and max(counts) >= 3
+
+
+def test_with_nobody_there_the_alpha_is_0_and_the_picture_the_background(same_light, monkeypatch, tmp_path):
+    monkeypatch.setattr(composites, "NOBODY", 1)
+    picture, alpha = dataset(tmp_path, figure(), [flat((10, 60, 250))]).read(0, rng())
+    assert np.array_equal(picture, flat((10, 60, 250), 200, 200))
+    assert alpha.shape == (200, 200) and not alpha.any()
+
+
+def test_as_many_pictures_with_far_figures_as_with_nobody(tmp_path):
+    assert composites.NOBODY == composites.FAR
+    shares = np.array(
+        [(dataset(tmp_path, figure(), [flat(9)]).read(0, rng(seed))[1] > 127).mean() for seed in range(300)]
+    )
+    assert np.mean(shares == 0) == pytest.approx(composites.NOBODY, abs=0.06)
+    assert np.mean((shares > 0) & (shares < 0.1)) == pytest.approx(composites.FAR, abs=0.06)
+
+
+def test_a_share_of_the_composites_is_before_a_plain_wall(same_light, monkeypatch, tmp_path):
+    monkeypatch.setattr(composites, "NOBODY", 1)
+    monkeypatch.setattr(composites, "WALL", 0.25)
+    drawn = dataset(tmp_path, figure(), [flat((10, 60, 250))])
+    walls = [not np.array_equal(drawn.read(0, rng(seed))[0], flat((10, 60, 250), 200, 200)) for seed in range(200)]
+    assert np.mean(walls) == pytest.approx(0.25, abs=0.08)
 
 
 # ----------------------------------------------------------------------------------------------------------- background
@@ -209,7 +322,7 @@ def test_pieces_of_the_background_differ_in_place_size_and_direction():
     assert 120 < mirrored < 180
 
 
-def test_every_background_is_used(tmp_path):
+def test_every_background_is_used(near, tmp_path):
     drawn = dataset(tmp_path, np.zeros((8, 8, 4), np.uint8), [flat(50), flat(200)])
     bright = [drawn.read(0, rng(seed))[0].mean() > 125 for seed in range(40)]
     assert 8 < sum(bright) < 32
@@ -219,12 +332,12 @@ def test_every_background_is_used(tmp_path):
 
 
 @pytest.mark.parametrize("least, shape", [(None, (80, 80)), (200, (80, 80)), (40, (40, 40)), (10, (10, 10))])
-def test_huge_cutouts_make_pictures_as_large_as_needed(least, shape, tmp_path):
+def test_huge_cutouts_make_pictures_as_large_as_needed(near, least, shape, tmp_path):
     picture, alpha = dataset(tmp_path, disc(), [flat(9)], least).read(0, rng())
     assert alpha.shape == picture.shape[:2] == shape
 
 
-def test_the_shorter_side_decides(tmp_path):
+def test_the_shorter_side_decides(near, tmp_path):
     assert dataset(tmp_path, disc()[:40], [flat(9)], least=20).read(0, rng())[1].shape == (20, 40)
 
 
@@ -236,12 +349,13 @@ def test_a_sample_is_determined_by_seed_visit_and_index(tmp_path):
     for visit in range(10):
         assert np.array_equal(first[visit, 0].image, second[visit, 0].image)
         assert np.array_equal(first[visit, 0].alpha, second[visit, 0].alpha)
-    assert len({first[visit, 0].alpha.tobytes() for visit in range(10)}) == 10
+    assert len({first[visit, 0].image.tobytes() for visit in range(10)}) == 10
+    assert len({alpha.tobytes() for visit in range(10) if (alpha := first[visit, 0].alpha).any()}) >= 7
     other = dataset(tmp_path, disc(), backgrounds, seed=1, transform=training_transform(32))
     assert not np.array_equal(first[0, 0].image, other[0, 0].image)
 
 
-def test_validation_sees_composites_as_well(tmp_path):
+def test_validation_sees_composites_as_well(near, tmp_path):
     shown = dataset(tmp_path, disc(), [flat(9)], transform=validation_transform(32))
     assert shown[0, 0].image.shape == (3, 32, 32)
     assert 0 < (shown[0, 0].alpha > 127).mean() < 1
@@ -265,7 +379,7 @@ def test_cutouts_without_backgrounds_are_refused(tmp_path):
         dataset(tmp_path, disc(), [])
 
 
-def test_unreadable_backgrounds_are_named(tmp_path):
+def test_unreadable_backgrounds_are_named(near, tmp_path):
     drawn = dataset(tmp_path, disc(), [flat(9)])
     drawn.backgrounds[0].write_bytes(b"<html>")
     with pytest.raises(ValueError, match=r"background0\.png: not a readable picture"):

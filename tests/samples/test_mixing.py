@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from helpers.datasets.layouts import LAYOUTS
+from helpers.samples import composites
 from helpers.samples.composites import CompositeDataset
 from helpers.samples.loading import make_loader
 from helpers.samples.mixing import Source, mix, parse_source
@@ -210,7 +211,9 @@ def write_backgrounds(folder, colour):
     return folder
 
 
-def test_cutouts_become_composites_on_the_backgrounds_beside_them(tmp_path):
+def test_cutouts_become_composites_on_the_backgrounds_beside_them(monkeypatch, tmp_path):
+    for kind in ("NOBODY", "FAR", "WALL"):
+        monkeypatch.setattr(composites, kind, 0)
     folder = write_cutouts(tmp_path / "a", train=2, val=1)
     write_backgrounds(folder / "backgrounds", "blue")
     portraits = write_pairs(tmp_path / "b", 0, train=1, val=1)
