@@ -1,4 +1,4 @@
-"""Augmentation for portraits from anywhere: any framing from selfie to half figure, tilted, blurred faces, any light.
+"""Augmentation for portraits from anywhere: framed from selfie to far figure, tilted, blurred faces, any light.
 
 The report's augmentation (`helpers.augment`) moves a portrait little: enough where training and use see the same kind
 of picture. Weights that are to be used on everybody's photos need more.
@@ -12,6 +12,7 @@ import numpy as np
 from albumentations.augmentations.crops.transforms import BaseCrop
 
 from helpers.augment import crop_group, geometric_group, least_side, resize_to, training_transform, visual_group
+from helpers.samples.walls import draw_wall
 
 TILT = 20
 """Degrees by which a portrait is turned at most."""
@@ -19,12 +20,18 @@ TILT = 20
 CLOSEST = 0.3
 """Side of the smallest crop, as a share of the photo's shorter side: of a half figure, little more than the head."""
 
+SMALLEST = 0.1
+"""Height of a person in the widest framing, as a share of the picture's."""
 
-def strong_transform(size):
+REFLECTED = 1.5
+"""How much larger than the photo's longer side a picture may be whose border is the photo reflected."""
+
+
+def strong_transform(size, wide=0.3):
     """The report's training pipeline, and before it another framing, after it another camera; as `training_transform`.
 
-    Turned with probability .4, framed anew with .7, grey with .05, another exposure with .3, a blurred face with .1 and
-    compressed as JPEG with .2.
+    Turned with probability .4, framed anew with .7 (from further away in the share `wide` of these), grey with .05,
+    another exposure with .3, a blurred face with .1 and compressed as JPEG with .2.
     """
     turn = A.Rotate(limit=TILT, border_mode=cv2.BORDER_REFLECT_101, mask_interpolation=cv2.INTER_LINEAR, p=0.4)
     camera = [
@@ -33,7 +40,8 @@ def strong_transform(size):
         FaceBlur(p=0.1),
         A.ImageCompression(quality_range=(30, 90), p=0.2),
     ]
-    before = [turn, PortraitCrop(p=0.7), *crop_group(), *geometric_group()]
+    framing = A.OneOf([PortraitCrop(p=1 - wide), WideFraming(p=wide)], p=0.7)
+    before = [turn, framing, *crop_group(), *geometric_group()]
     return A.Compose([*before, *resize_to(size), *visual_group(), *camera])
 
 
@@ -68,6 +76,54 @@ class PortraitCrop(BaseCrop):
         x = middle - self.py_random.uniform(0.2, 0.8) * wide
         y, x = min(max(round(y), 0), height - tall), min(max(round(x), 0), width - wide)
         return {"crop_coords": (x, y, x + wide, y + tall)}
+
+
+class WideFraming(A.DualTransform):
+    """The whole photo as a part of a square picture, as if seen from further away.
+
+    The picture's side is from 1 times the photo's longer side up to where the person's height is `SMALLEST` of it,
+    small pictures as often as large ones, by ratio. Around the photo are its own reflection, its last rows and columns
+    blurred, or a plain wall, with alpha 0 in the latter two. A side where the photo cuts the person stays at the edge;
+    a photo that cuts somebody on opposite sides stays as it is.
+    """
+
+    def get_params_dependent_on_data(self, params, data):
+        height, width = data["image"].shape[:2]
+        person = data["mask"] > 127
+        edges = person[0], person[-1], person[:, 0], person[:, -1]
+        above, below, left, right = (edge.mean() > 0.05 for edge in edges)
+        if above and below or left and right:
+            return {"size": (height, width), "border": (0, 0, 0, 0), "kind": "reflected", "wall": None}
+        rows, side = np.flatnonzero(person.any(1)), max(height, width)
+        share = (rows[-1] + 1 - rows[0]) / side if len(rows) else 1
+        ratio = max(1, share / SMALLEST) ** self.py_random.random()
+        reflected = ratio <= REFLECTED and self.py_random.random() < 0.3
+        kind = "reflected" if reflected else self.py_random.choice(["blurred", "wall"])
+        tall, wide = (max(1, round(length / ratio)) for length in (height, width))
+        top = 0 if above else side - tall if below else self.py_random.randint(0, side - tall)
+        beside = 0 if left else side - wide if right else self.py_random.randint(0, side - wide)
+        wall = draw_wall((side, side), self.random_generator) if kind == "wall" else None
+        border = (top, side - tall - top, beside, side - wide - beside)
+        return {"size": (tall, wide), "border": border, "kind": kind, "wall": wall}
+
+    def apply(self, img, size, border, kind, wall, **params):
+        """The picture (S, S, 3) uint8 around the photo (H, W, 3)."""
+        small = cv2.resize(img, size[::-1], interpolation=cv2.INTER_AREA)
+        if kind == "reflected":
+            return cv2.copyMakeBorder(small, *border, cv2.BORDER_REFLECT)
+        top, left = border[0], border[2]
+        if kind == "blurred":
+            wide = cv2.copyMakeBorder(small, *border, cv2.BORDER_REPLICATE)
+            wall = cv2.GaussianBlur(wide, (0, 0), max(1, len(wide) / 30))
+        wall[top : top + size[0], left : left + size[1]] = small
+        return wall
+
+    def apply_to_mask(self, mask, size, border, kind, wall, **params):
+        """The alpha (S, S) uint8 of that picture."""
+        small = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)
+        if kind == "reflected":
+            return cv2.copyMakeBorder(small, *border, cv2.BORDER_REFLECT)
+        return cv2.copyMakeBorder(small, *border, cv2.BORDER_CONSTANT, value=0)
 
 
 class FaceBlur(A.ImageOnlyTransform):
