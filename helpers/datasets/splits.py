@@ -11,6 +11,9 @@ from helpers.files.text import read_text, shown
 
 SPLITS = ("train", "val", "test")
 
+VALIDATED = 0.1
+"""Share that becomes the validation split of what comes without one: whose `rank_of` lies below it."""
+
 
 class Found(NamedTuple):
     """What was found of one split; everything but `pairs` was left out.
@@ -48,8 +51,8 @@ def with_validation(splits, users=None):
     if "train" in splits and "val" not in splits:
         train = splits["train"]
         named = [(pair, users.get(pair.image.stem, pair.image.stem)) for pair in train.pairs]
-        ranked = sorted((_rank(name), name) for name in {name for _, name in named})
-        count = min(max(sum(rank < 0.1 for rank, _ in ranked), 1), len(ranked) - 1)
+        ranked = sorted((rank_of(name), name) for name in {name for _, name in named})
+        count = min(max(sum(rank < VALIDATED for rank, _ in ranked), 1), len(ranked) - 1)
         if count > 0:
             chosen = {name for _, name in ranked[:count]}
             splits["train"] = train._replace(pairs=[pair for pair, name in named if name not in chosen])
@@ -57,7 +60,7 @@ def with_validation(splits, users=None):
     return {split: splits[split] for split in SPLITS if split in splits}
 
 
-def _rank(name):
+def rank_of(name):
     """A number in [0, 1) that depends on the name alone, evenly spread."""
     digest = hashlib.sha1(os.fsencode(name), usedforsecurity=False).digest()
     return int.from_bytes(digest[:4], "big") / 2**32

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from helpers.datasets.duplicates import same_photos
 from helpers.datasets.layouts import LAYOUTS, backgrounds_in, find_splits
+from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.samples.composites import CompositeDataset
 from helpers.samples.samples import MixedDataset, PortraitDataset
 
@@ -81,14 +82,14 @@ def mix(sources, transforms, truth="annotations", seed=0, least=None):
             places = ", ".join(str(source.folder) for source in sources)
             raise FileNotFoundError(f"{places}: nothing there to {name} on; see python -m helpers.datasets check")
 
-    def mixed(part, transform):
+    def mixed(part, split):
         datasets = [
             (dataset, source.weight) for source, pairs in part
-            for dataset in _datasets_of(source, pairs, transform, seed, least)
+            for dataset in _datasets_of(source, pairs, split, transforms[split], seed, least)
         ]  # fmt: skip
         return MixedDataset(*zip(*datasets))
 
-    return mixed(train, transforms["train"]), mixed(val, transforms["val"])
+    return mixed(train, "train"), mixed(val, "val")
 
 
 def _pairs_of(source, truth):
@@ -106,12 +107,21 @@ def _pairs_of(source, truth):
     return {split: list(map(marked, found.pairs)) for split, found in splits.items()}
 
 
-def _datasets_of(source, pairs, transform, seed, least):
+def _datasets_of(source, pairs, split, transform, seed, least):
     """The dataset of a source's photos and that of its cutouts, which are their own truths and need backgrounds."""
     cutouts = [pair for pair in pairs if pair.is_cutout]
     photos = [pair for pair in pairs if not pair.is_cutout]
     datasets = [PortraitDataset(photos, transform, seed, least)] if photos else []
     if cutouts:
-        backgrounds = backgrounds_in(source.backgrounds or source.folder)
+        backgrounds = _of_split(backgrounds_in(source.backgrounds or source.folder), split)
         datasets.append(CompositeDataset(cutouts, transform, backgrounds, seed, least))
     return datasets
+
+
+def _of_split(backgrounds, split):
+    """The background files of a split: a hash of the file stem keeps a tenth of them for validation.
+
+    All of them if none were left: a single background has to do for both.
+    """
+    chosen = [path for path in backgrounds if (rank_of(path.stem) < VALIDATED) == (split == "val")]
+    return chosen or backgrounds

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from helpers.datasets.layouts import LAYOUTS
+from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.samples import composites
 from helpers.samples.composites import CompositeDataset
 from helpers.samples.loading import make_loader
@@ -232,6 +233,19 @@ def test_cutouts_take_their_backgrounds_from_elsewhere(tmp_path):
     elsewhere = write_backgrounds(tmp_path / "photos", "red")
     train, val = mix([Source(folder, layout="cutouts", backgrounds=elsewhere)], TRANSFORMS)
     assert train.parts[0].backgrounds == val.parts[0].backgrounds == [elsewhere / "plain.png"]
+
+
+def test_a_tenth_of_the_backgrounds_is_kept_for_validation(tmp_path):
+    folder = write_cutouts(tmp_path / "a", train=1, val=1)
+    places = tmp_path / "places"
+    places.mkdir()
+    for number in range(100):
+        Image.new("RGB", (24, 20)).save(places / f"{number}.png")
+    train, val = (
+        part.parts[0].backgrounds for part in mix([Source(folder, "cutouts", backgrounds=places)], TRANSFORMS)
+    )
+    assert 3 <= len(val) <= 20 and sorted([*train, *val]) == sorted(places.iterdir())
+    assert all(rank_of(path.stem) < VALIDATED for path in val)
 
 
 def test_cutouts_without_backgrounds_are_refused_by_what_is_missing(tmp_path):

@@ -1,0 +1,90 @@
+"""The people of masked data sets, cut out, so that `helpers.samples.composites` can put them on other backgrounds.
+
+    python -m helpers.samples.cutouts OUT --data DIR [--data DIR …]
+
+writes `OUT/cutouts/train/*.png`, to be trained on as `--data OUT,layout=cutouts,backgrounds=PLACES`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from helpers.cutout.foreground import foreground_colours
+from helpers.datasets.layouts import find_pairs
+from helpers.datasets.pairs import read_pair
+from helpers.files.atomic import whole_file
+
+SOFTNESS = 0.9
+"""Standard deviation in pixels by which a binary mask's edge is blurred, after one pixel was taken off it."""
+
+SHARES = (0.02, 0.9)
+"""Share of the picture that a person covers at least and at most."""
+
+SCATTERED = 0.1
+"""Share of the mask that may lie apart from its largest part."""
+
+PINHOLES = 0.01
+"""Share of the mask that small holes may have; a small hole is less than `PINHOLE` of the picture."""
+
+PINHOLE = 0.002
+
+
+def is_good(mask):
+    """Whether a mask (H, W) uint8 shows one person as a whole: no scattered parts, no pinholes, not too little."""
+    person = (mask > 127).astype(np.uint8)
+    if not SHARES[0] <= person.mean() <= SHARES[1]:
+        return False
+    parts = cv2.connectedComponentsWithStats(person)[2][1:, cv2.CC_STAT_AREA]
+    holes = cv2.connectedComponentsWithStats(1 - person, connectivity=4)[2][1:, cv2.CC_STAT_AREA]
+    small = holes[holes < PINHOLE * person.size].sum()
+    return bool(parts.max() >= (1 - SCATTERED) * person.sum() and small <= PINHOLES * person.sum())
+
+
+def cutout_of(photo, mask):
+    """The cutout (H, W, 4) uint8 of a photo (H, W, 3) by a binary mask (H, W): a soft edge, no colour from behind."""
+    inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
+    alpha = cv2.GaussianBlur(inner, (0, 0), SOFTNESS)
+    return np.dstack([foreground_colours(photo, alpha.astype(np.float32) / 255), alpha])
+
+
+def write_cutouts(folders, out):
+    """Write the good cutouts of the training pairs of all `folders`; returns how many of how many. Skips what is there.
+
+    Validation and test pairs are left alone. Raises as `find_pairs` and `read_pair`.
+    """
+    written = seen = 0
+    for folder in map(Path, folders):
+        for pair in tqdm(find_pairs(folder, "train"), desc=folder.name, mininterval=1):
+            photo, mask = read_pair(pair)
+            seen += 1
+            if is_good(mask):
+                written += 1
+                path = Path(out) / "cutouts" / "train" / f"{folder.resolve().name}-{pair.image.stem}.png"
+                if not path.exists():
+                    with whole_file(path) as temporary:
+                        Image.fromarray(cutout_of(photo, mask)).save(temporary, "PNG")
+    return written, seen
+
+
+def main(arguments=None):
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.samples.cutouts", description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="where cutouts/train/ is written")
+    parser.add_argument("--data", required=True, action="append", metavar="DIR", help="a data set with masks")
+    options = parser.parse_args(arguments)
+    try:
+        written, seen = write_cutouts(options.data, options.out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{written} of {seen} people cut out: {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
