@@ -1,0 +1,131 @@
+"""The validation table of a weight file: photos of several kinds, and places where nobody is.
+
+    python -m helpers.experiments.validation WEIGHTS --data selfies=DIR --data people=DIR --strong ccp=DIR --empty DIR
+
+A checkpoint is better only if no row falls. Alphas are those of `load_matter(WEIGHTS).alpha`, at the photo's own size.
+"""
+
+import argparse
+import random
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers.cutout import load_matter
+from helpers.datasets.layouts import backgrounds_in, find_splits
+from helpers.datasets.pairs import read_pair
+from helpers.datasets.splits import VALIDATED, rank_of
+from helpers.files.photos import read_photo
+from helpers.metrics import transition_band
+from helpers.samples.strong_augment import strong_transform
+
+STRONG_SIZE = 320
+"""Side in pixels of a strong crop."""
+
+VISITS = 2
+"""How often each photo is shown under the strong augmentation."""
+
+FOREGROUND = 0.01
+"""Mean alpha above which a picture with nobody counts as one with foreground."""
+
+
+class Row(NamedTuple):
+    """Means over the pictures of one kind; `worst` is the mean IoU of the worst tenth of them."""
+
+    name: str
+    count: int
+    iou: float
+    worst: float
+    mad: float
+    band: float
+
+
+def errors_of(alpha, true):
+    """(IoU, MAD, MAD in the transition band) of an alpha against the truth, both (H, W) in [0, 1].
+
+    The last is NaN where the truth has no edge.
+    """
+    error, band = np.abs(alpha - true), transition_band(true)
+    on, there = alpha >= 0.5, true >= 0.5
+    union = np.count_nonzero(on | there)
+    iou = np.count_nonzero(on & there) / union if union else 1.0
+    return iou, float(error.mean()), float(error[band].mean()) if band.any() else float("nan")
+
+
+def row_of(name, matter, samples):
+    """The `Row` of an iterable of photos (H, W, 3) uint8 and their alphas (H, W) uint8."""
+    errors = np.array([errors_of(matter.alpha(photo), alpha / 255.0) for photo, alpha in samples])
+    ious = np.sort(errors[:, 0])
+    worst = ious[: max(1, round(len(ious) / 10))].mean()
+    return Row(name, len(errors), ious.mean(), worst, errors[:, 1].mean(), float(np.nanmean(errors[:, 2])))
+
+
+def held_out(folder):
+    """The validation pairs of a data set, or its test pairs where it has some; exact alphas where it has them."""
+    splits = find_splits(folder, "mattes")
+    if not any(found.pairs for found in splits.values()):
+        splits = find_splits(folder)
+    return (splits.get("test") or splits["val"]).pairs
+
+
+def strong_crops(pairs):
+    """Each pair `VISITS` times under the strong augmentation without its wide framings, always the same."""
+    transform = strong_transform(STRONG_SIZE, wide=0)
+    for index, pair in enumerate(pairs):
+        photo, alpha = read_pair(pair)
+        for visit in range(VISITS):
+            numbers = np.random.default_rng((0, visit, index))
+            transform.set_random_state(numbers, random.Random(int(numbers.integers(2**63))))
+            changed = transform(image=photo, mask=alpha)
+            yield changed["image"], changed["mask"]
+
+
+def empty_means(matter, folder):
+    """The mean alpha of each of the places in `folder` that training keeps back (`helpers.samples.mixing`): (N,)."""
+    paths = [path for path in backgrounds_in(folder) if rank_of(path.stem) < VALIDATED]
+    return np.array([matter.alpha(read_photo(path)).mean() for path in paths])
+
+
+def _named(text):
+    name, separator, folder = text.partition("=")
+    if not separator or not Path(folder).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=DIR with a folder that is there")
+    return name, folder
+
+
+def main(arguments=None):
+    """Print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.experiments.validation", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("weights", type=Path, help="any file that load_matter takes")
+    parser.add_argument("--data", type=_named, action="append", default=[], metavar="NAME=DIR", help="a data set")
+    parser.add_argument("--strong", type=_named, action="append", default=[], metavar="NAME=DIR",
+                        help="a data set to be shown under the strong augmentation")  # fmt: skip
+    parser.add_argument("--empty", type=Path, metavar="DIR", help="places without people")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the input; default: what it was trained at")
+    options = parser.parse_args(arguments)
+    try:
+        matter = load_matter(options.weights, "cpu", options.size)
+        rows = [row_of(name, matter, map(read_pair, held_out(folder))) for name, folder in options.data]
+        rows += [
+            row_of(f"{name}, strong crops", matter, strong_crops(held_out(folder))) for name, folder in options.strong
+        ]
+        print("| photos | count | IoU | worst tenth | MAD | MAD in the band |\n|---|---|---|---|---|---|")
+        for row in rows:
+            print(f"| {row.name} | {row.count} | {row.iou:.4f} | {row.worst:.3f} | {row.mad:.4f} | {row.band:.4f} |")
+        print(f"mean IoU of the rows: {np.mean([row.iou for row in rows]):.4f}")
+        if options.empty:
+            means = empty_means(matter, options.empty)
+            print(f"{len(means)} places with nobody: mean alpha {means.mean():.4f}, "
+                  f"more than 1 % foreground in {(means > FOREGROUND).mean():.1%}")  # fmt: skip
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
