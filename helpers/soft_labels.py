@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from helpers.cutout import foreground_colours, load_matter
 from helpers.files.atomic import whole_file
-from helpers.files.photos import picture_files, read_photo
+from helpers.files.folders import find_pictures, in_words, no_photos
+from helpers.files.photos import read_photo
 
 DOUBT = 0.1
 """Photos whose alpha's mean distance to the nearer of 0 and 1 is a larger share of the person are left out."""
@@ -127,7 +128,11 @@ def main(arguments=None):
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of its input; default: what it was trained at")
     options = parser.parse_args(arguments)
     try:
-        paths = picture_files(options.photos)
+        paths, passed_over = find_pictures(options.photos)
+        if not paths:
+            raise FileNotFoundError(no_photos(options.photos, passed_over))
+        if passed_over:
+            print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
         teachers = [load_matter(file, size=options.size) for file in options.weights or [None]]
         written = label(teachers, paths, options.out)
     except (ValueError, OSError) as error:

@@ -119,10 +119,14 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
 def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):
     (tmp_path / "photos").mkdir()
     Image.fromarray(photo_of((60, 120, 180, 80))).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "b.cr2").write_bytes(b"raw")
+    (tmp_path / "photos" / "._a.png").write_bytes(b"from a Mac")
     loaded = []
     monkeypatch.setattr("helpers.soft_labels.load_matter", lambda *given, size: loaded.append((*given, size)) or matter)
     assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 0
-    assert "1 of 1 photos" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "1 of 1 photos" in out
+    assert "passed over, not photos by their names: 1 .cr2 (b.cr2)\n" in err
     two = ["--weights", "a.pth", "--weights", "b.pth", "--size", "96"]
     assert main([*two, str(tmp_path / "photos"), str(tmp_path / "out")]) == 0
     assert loaded == [(None, None), ("a.pth", 96), ("b.pth", 96)]

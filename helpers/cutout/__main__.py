@@ -18,6 +18,7 @@ from helpers.cutout.batch import cut_bytes, cut_files, plan, reason_of
 from helpers.cutout.foreground import foreground_colours, over
 from helpers.cutout.matter import Matter, load_matter
 from helpers.cutout.output import Look
+from helpers.files.folders import in_words
 from helpers.files.photos import open_photo
 
 __all__ = ["Matter", "foreground_colours", "load_matter", "main", "over"]
@@ -39,9 +40,11 @@ def main(arguments=None):
         look = Look(options.kind, _background(options.background))
         if options.paths == [PIPE]:
             return _pipe(load_matter(options.weights, size=options.size), look)
-        outputs, skipped = plan(options.paths, options.out)
+        outputs, skipped, passed_over = plan(options.paths, options.out)
         for line in skipped:
             print(line, file=sys.stderr)
+        if passed_over:
+            print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
         outcome = cut_files(load_matter(options.weights, size=options.size), outputs, look, options.jobs)
         outcome = outcome._replace(skipped=skipped + outcome.skipped)
         print(outcome)

@@ -1,6 +1,5 @@
 """Files and folders of photos cut out into files: which output belongs to which, and the work, several at a time."""
 
-import os
 import threading
 import unicodedata
 from collections import Counter
@@ -13,7 +12,8 @@ from typing import NamedTuple
 
 from helpers.cutout.output import render
 from helpers.files.atomic import whole_file
-from helpers.files.photos import look_inside, open_photo, photo_extensions
+from helpers.files.folders import find_pictures, is_photo, no_photos
+from helpers.files.photos import look_inside, open_photo
 from helpers.files.png import encode_png
 
 PIXELS_AT_ONCE = 60_000_000
@@ -21,10 +21,11 @@ PIXELS_AT_ONCE = 60_000_000
 
 
 class Plan(NamedTuple):
-    """What is to be done: [(photo, its output)], and a line for each folder that cannot be read."""
+    """What is to be done: [(photo, its output)], a line for each folder that cannot be read, and the other files."""
 
     outputs: list[tuple[Path, Path]]
     skipped: list[str]
+    passed_over: list[Path]
 
 
 class Outcome(NamedTuple):
@@ -42,34 +43,35 @@ class Outcome(NamedTuple):
 def plan(paths, out=None):
     """Which file is written for which photo, as a `Plan`; nothing is touched yet.
 
-    `paths` are files, and folders in which photos are looked for by their extension, in sub-folders, too, hidden ones
-    left out. With `out`, a folder, `photo.jpg` becomes `out/photo.png` and `FOLDER/sub/photo.jpg`
-    `out/sub/photo.png`; `out` may name the file itself if there is one photo and the name ends in .png. Without it
-    they become `photo_cutout.png` beside the photo and `FOLDER_cutouts/sub/photo.png` beside the folder.
+    `paths` are files, and folders in which photos are looked for as in `helpers.files.folders`, in sub-folders, too.
+    With `out`, a folder, `photo.jpg` becomes `out/photo.png` and `FOLDER/sub/photo.jpg` `out/sub/photo.png`;
+    `out` may name the file itself if there is one photo and the name ends in .png. Without it they become
+    `photo_cutout.png` beside the photo and `FOLDER_cutouts/sub/photo.png` beside the folder.
 
     No two photos get one output, even where upper and lower case are the same, and none gets the place of one of the
     photos: they are told apart as `photo.jpg.png`, then `photo.jpg-2.png`, in the order of their paths.
     Raises FileNotFoundError for a missing path and for folders without photos, ValueError for an `out` that cannot be.
     """
     paths, out = [Path(path) for path in paths], Path(out) if out else None
-    if out and not out.is_dir() and (out.exists() or out.suffix.lower() in photo_extensions()):
+    if out and not out.is_dir() and (out.exists() or is_photo(out.name)):
         if len(paths) > 1 or paths[0].is_dir() or out.suffix.lower() != ".png":
             raise ValueError(f"{out}: must be a folder, or end in .png to be the cutout of a single photo")
         if _key(out) == _key(paths[0]):
             raise ValueError(f"{out}: is the photo itself, which would be overwritten; give the cutout another name")
-        return Plan([(_existing(paths[0]), out)], [])
-    wishes, skipped = {}, []  # {photo: (folder of its output, what is added to its name)}
+        return Plan([(_existing(paths[0]), out)], [], [])
+    wishes, skipped, passed_over = {}, [], []  # {photo: (folder of its output, what is added to its name)}
     for path in paths:
         if path.is_dir():
             place = out or path.resolve().with_name(f"{path.resolve().name}_cutouts")
-            for file in _photos_below(path, place, skipped):
+            found = _pictures_below(path, place, skipped)
+            passed_over += found.passed_over
+            for file in found.photos:
                 wishes.setdefault(_key(file), (file, place / file.relative_to(path).parent, ""))
         else:
             wishes.setdefault(_key(_existing(path)), (path, out or path.parent, "" if out else "_cutout"))
     if not wishes:
-        known = ", ".join(sorted(photo_extensions()))
-        raise FileNotFoundError(f"{', '.join(map(str, paths))}: no photos there ({known})")
-    return Plan(_told_apart(wishes), skipped)
+        raise FileNotFoundError(no_photos(", ".join(map(str, paths)), passed_over))
+    return Plan(_told_apart(wishes), skipped, passed_over)
 
 
 def cut_files(matter, outputs, look, jobs):
@@ -159,31 +161,23 @@ class _Room:
                 self.changed.notify_all()
 
 
-def _photos_below(folder, place, skipped):
-    """The photos in a folder and its sub-folders, sorted; not those in `place`, where the cutouts are.
+def _pictures_below(folder, place, skipped):
+    """The `Pictures` in a folder and its sub-folders; not those in `place`, where the cutouts are.
 
     A line is added to `skipped` for each folder that cannot be read.
     """
-
-    def named(error):
-        skipped.append(f"skipped: {Path(error.filename)}: {error.strerror}")
-
-    for here, folders, files in os.walk(folder, onerror=named):
-        folders[:] = sorted(name for name in folders if not _is_hidden(name) and _key(Path(here, name)) != _key(place))
-        for name in sorted(files):
-            path = Path(here, name)
-            if path.suffix.lower() in photo_extensions() and not _is_hidden(name) and path.is_file():
-                yield path
+    taken = _key(place)
+    return find_pictures(
+        folder,
+        on_error=lambda error: skipped.append(f"skipped: {Path(error.filename)}: {error.strerror}"),
+        skip=lambda below: _key(below) == taken,
+    )
 
 
 def _existing(path):
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     return path
-
-
-def _is_hidden(name):
-    return name.startswith(".") or name == "__MACOSX"  # which macOS puts beside the photos of a zip
 
 
 def _told_apart(wishes):
@@ -201,7 +195,7 @@ def _told_apart(wishes):
 
 def _names(photo, folder, addition):
     """The places for the cutout of a photo, the nicest first: photo.png, photo.jpg.png, photo.jpg-2.png, …"""
-    stem = photo.stem if photo.suffix.lower() in photo_extensions() else photo.name  # of "12.5.2024", no part is lost
+    stem = photo.stem if is_photo(photo.name) else photo.name  # of "12.5.2024", no part is lost
     tails = chain([stem, photo.name], (f"{photo.name}-{number}" for number in count(2)))
     return (folder / f"{tail}{addition}.png" for tail in tails)
 

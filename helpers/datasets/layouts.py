@@ -12,13 +12,13 @@ from helpers.datasets.layout_table import LAYOUTS, category_of, easyportrait
 from helpers.datasets.manifests import MANIFEST, read_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.splits import SPLITS, Found, users_of, with_validation
-from helpers.files.photos import EXTENSIONS
+from helpers.files.folders import composed, is_photo, no_photos, walk
 from helpers.files.text import read_text
 
 CLASSES = ("BACKGROUND", "PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW", "LEFT_EYE", "RIGHT_EYE", "LIPS", "TEETH")
 """EasyPortrait's class names (table 1 of the report); the position is the pixel value in an annotation PNG."""
 
-TRANSPARENT = (".png", ".webp", ".tif", ".tiff")  # formats that have an alpha channel
+OPAQUE = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm")  # no alpha channel
 WORDS = {"tr": "train", "va": "val", "te": "test"}  # by the first letters of what a folder is called
 
 
@@ -79,9 +79,9 @@ def backgrounds_in(folder):
     paths = [path for path in tree if _matched([LAYOUTS["cutouts"].beside], path)]
     if not paths and not any(_matched(LAYOUTS["cutouts"].photos, path) for path in tree):
         paths = tree
-    files = sorted(tree[path][0] / name for path in paths for name in tree[path][1] if _is_picture(name))
+    files = sorted(tree[path][0] / name for path in paths for name in tree[path][1] if is_photo(name))
     if not files:
-        raise FileNotFoundError(f"{Path(folder) / 'backgrounds'}: no pictures there ({', '.join(EXTENSIONS)})")
+        raise FileNotFoundError(no_photos(Path(folder) / "backgrounds"))
     return files
 
 
@@ -104,7 +104,7 @@ def _find(folder, truth, layout):
 def _recognise(folder, tree):
     if Path(folder).is_file() or (Path(folder) / MANIFEST).is_file():
         return "manifest"
-    pictures = [path for path, (_, names) in tree.items() if any(map(_is_picture, names))]
+    pictures = [path for path, (_, names) in tree.items() if any(map(is_photo, names))]
     fitting = [name for name, layout in LAYOUTS.items() if _fits(layout, pictures, tree)]
     if len(fitting) > 1 and fitting[-1] == "pairs":
         fitting.pop()  # the most general one
@@ -131,44 +131,22 @@ def _fits(layout, pictures, tree):
 def _tree(folder):
     """{path: (place, names)} of a folder and all below: the path from the folder's own name on, and its files' names.
 
-    Hidden files and folders are passed over, such as the `._x.jpg` that macOS puts into archives. Below a file, such as
-    a manifest, there is nothing.
+    Hidden ones are left out, see `helpers.files.folders`. Below a file, such as a manifest, there is nothing.
     """
     root, tree = Path(folder), {}
     if root.is_file():
         return tree
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; unpack the data set into it, or correct the path")
-    for place, folders, names in os.walk(root, onerror=_raise, followlinks=True):
-        here = os.path.realpath(place) + os.sep
-        folders[:] = [name for name in sorted(folders) if not _is_hidden(name) and not _is_loop(here, name)]
-        path = "/".join([root.resolve().name, *Path(place).relative_to(root).parts])
-        tree[path] = Path(place), [name for name in names if not _is_hidden(name)]
+    for place, names in walk(root):
+        tree["/".join([root.resolve().name, *place.relative_to(root).parts])] = place, names
     return tree
-
-
-def _raise(error):
-    raise error
-
-
-def _is_hidden(name):
-    return name.startswith(".") or name in ("__MACOSX", "lost+found")
-
-
-def _is_loop(here, name):
-    """Whether a folder is a link to one that it lies in itself."""
-    link = os.path.join(here, name)
-    return os.path.islink(link) and here.startswith(os.path.realpath(link) + os.sep)
-
-
-def _is_picture(name):
-    return name.lower().endswith(EXTENSIONS)
 
 
 def _matched(patterns, path):
     """The position of the first pattern that the whole path matches, and its named groups; None if there is none."""
     for position, pattern in enumerate(patterns):
-        if match := re.fullmatch(pattern, path, re.IGNORECASE):
+        if match := re.fullmatch(pattern, composed(path), re.IGNORECASE):
             return position, match.groupdict()
     return None
 
@@ -182,11 +160,12 @@ def _pair_up(name, layout, tree):
             if matched := _matched(patterns, path):
                 position, groups = matched
                 split = WORDS[(groups.pop("split", None) or ("test" if "benchmark" in groups else "train"))[:2].lower()]
-                known = TRANSPARENT if side and layout.reading == "opacity" else EXTENSIONS
+                needs_alpha = side and layout.reading == "opacity"
                 groups = tuple(sorted(groups.items()))
                 for file in names:
                     stem, extension = os.path.splitext(file)
-                    if extension.lower() in known:
+                    stem = composed(stem)
+                    if is_photo(file) and not (needs_alpha and extension.lower() in OPAQUE):
                         key = listed.get(stem, split), groups, stem
                         files.setdefault(key, ([], []))[side].append((position, place / file))
     splits = {}
@@ -210,7 +189,6 @@ def _listed_splits(tree):
             for split in SPLITS:
                 if f"{split}.txt" in names:
                     for line in read_text(place / f"{split}.txt").splitlines():
-                        name = line.strip().rpartition("/")[2]
-                        stem, extension = os.path.splitext(name)
-                        splits[stem if extension.lower() in EXTENSIONS else name] = split
+                        name = composed(line.strip().rpartition("/")[2])
+                        splits[os.path.splitext(name)[0] if is_photo(name) else name] = split
     return splits

@@ -18,7 +18,6 @@ np.empty(31 * 2**20, np.uint8)
 
 ORIENTATION = 0x0112  # the EXIF tag
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 """Pillow's names of the formats that photos come in. Others it knows may start programs, as EPS does Ghostscript."""
@@ -205,17 +204,6 @@ def _is_grey(picture):
         return False
     colours += [last] * (not picture.mode.endswith("A"))
     return all(np.array_equal(colours[0], other) for other in colours[1:])
-
-
-def picture_files(folder):
-    """The picture files in a folder, by their extension, sorted; whatever else lies there is passed over.
-
-    Raises FileNotFoundError if there is no such folder or no picture in it.
-    """
-    files = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in EXTENSIONS)
-    if not files:
-        raise FileNotFoundError(f"{folder}: no pictures there ({', '.join(EXTENSIONS)})")
-    return files
 
 
 def sample_portraits():

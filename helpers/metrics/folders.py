@@ -12,7 +12,7 @@ from helpers.datasets.pairs import Pair, read_alpha
 from helpers.files.atomic import whole_file
 from helpers.files.folders import pictures_below
 from helpers.files.parallel import in_parallel
-from helpers.files.photos import EXTENSIONS, open_picture, read_grey
+from helpers.files.photos import open_picture, read_grey
 from helpers.files.text import fault_of, first_lines
 from helpers.metrics.errors import (
     BOUNDARY,
@@ -129,7 +129,7 @@ def score_folders(pred, true, regions=None, band_width=15, convention="dim", wor
         files = sum(map(len, pictures.values()))
         raise FileNotFoundError(
             f"{pred}: none of the {files} pictures there is named as one of the {len(found.truths)} truths in {true} "
-            f"({found.layout}). Looked for {' or '.join(found.truths[0].names)} and so on ({', '.join(EXTENSIONS)}), "
+            f"({found.layout}). Looked for {' or '.join(found.truths[0].names)} and so on, "
             f"found {next(iter(pictures))} and so on; give two folders that correspond to each other"
         )
     scores += in_parallel(partial(_score, convention=convention), jobs, workers, "measuring")

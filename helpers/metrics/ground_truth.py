@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from helpers.datasets.layouts import find_splits, recognise
 from helpers.datasets.pairs import Pair
-from helpers.files.folders import parts_below, pictures_below
-from helpers.files.photos import EXTENSIONS
+from helpers.files.folders import find_pictures, parts_below, pictures_below
 
 PLAIN = "plain folder"
 """What the layout is called of a folder that has none and holds true mattes, sub-folders and all."""
@@ -56,10 +55,11 @@ def find_truths(folder):
     else:
         pairs, left_out = _pairs_without_photos(folder), []
     if not pairs:
-        why = "; ".join(left_out) or f"none of {', '.join(EXTENSIONS)} outside trimap/"
+        why = "; ".join(left_out) or "no photo formats outside trimap/"
         raise FileNotFoundError(f"{folder}: no true mattes there ({layout}): {why}")
     root = folder.parent if folder.is_file() else folder
-    truths = [Truth(pair, _names(pair, root), _trimap(pair, root)) for pair in sorted(pairs)]
+    trimaps = _trimaps(root)
+    truths = [Truth(pair, _names(pair, root), trimaps.get(_trimap(pair, root))) for pair in sorted(pairs)]
     owners = Counter(name for truth in truths for name in truth.names)
     truths = [truth._replace(names=tuple(name for name in truth.names if owners[name] == 1)) for truth in truths]
     return Truths(layout, truths, left_out)
@@ -99,9 +99,15 @@ def _names(pair, folder):
     return tuple(dict.fromkeys(names))
 
 
+def _trimaps(folder):
+    """{path below the folder, without suffix: file} of the pictures in folders that are called trimap."""
+    pictures = find_pictures(folder, on_error=lambda error: None).photos
+    named = (("/".join(parts_below(path, folder)), path) for path in reversed(pictures) if "trimap" in path.parts)
+    return dict(named)
+
+
 def _trimap(pair, folder):
+    """Where the trimap of a pair is, as in `_trimaps`, if there is one."""
     truth, photo = parts_below(pair.truth, folder), parts_below(pair.image, folder)
     own = next((i for i, (part, other) in enumerate(zip(truth[:-1], photo[:-1])) if part != other), None)
-    *place, stem = ["trimap", *truth] if own is None else [*truth[:own], "trimap", *truth[own + 1 :]]
-    files = (folder.joinpath(*place, stem + extension) for extension in EXTENSIONS)
-    return next((file for file in files if file.is_file()), None)
+    return "/".join(["trimap", *truth] if own is None else [*truth[:own], "trimap", *truth[own + 1 :]])

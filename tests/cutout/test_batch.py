@@ -70,6 +70,7 @@ def test_sub_folders_are_mirrored_and_whatever_is_no_photo_is_passed_over(photos
     photos("b.png", "a.jpg", "x/y/c.jpg", "notes.txt", ".hidden.jpg", ".git/d.jpg", "__MACOSX/e.jpg", "x/clip.mp4")
     (Path("x") / "folder.jpg").mkdir()
     assert planned(["."], "out") == {"a.jpg": "out/a.png", "b.png": "out/b.png", "x/y/c.jpg": "out/x/y/c.png"}
+    assert [str(path) for path in plan(["."], "out").passed_over] == ["notes.txt", "x/clip.mp4"]
 
 
 def test_photos_of_one_name_are_told_apart(photos):

@@ -345,7 +345,7 @@ def test_backgrounds(given, tmp_path):
 
 def test_cutouts_are_not_put_on_cutouts(tmp_path):
     grow(tmp_path, "cutouts/a.png")
-    with pytest.raises(FileNotFoundError, match="backgrounds: no pictures there"):
+    with pytest.raises(FileNotFoundError, match="backgrounds: no photos there"):
         backgrounds_in(tmp_path)
     assert list(find_splits(tmp_path, layout="cutouts")) == ["train"]
     with pytest.raises(FileNotFoundError, match="of no known layout"):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.files.folders import pictures_below
 from helpers.metrics.ground_truth import find_truths
 
 
@@ -106,23 +105,13 @@ def test_what_the_layout_leaves_out_is_told(tmp_path):
 def test_folders_without_truths(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder; correct the path"):
         find_truths(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="no pictures there"):
+    with pytest.raises(FileNotFoundError, match="no photos there"):
         find_truths(tmp_path)
     draw(tmp_path, "trimap/a.png")
-    with pytest.raises(FileNotFoundError, match=r"no true mattes there \(plain folder\): none of .* outside trimap"):
+    with pytest.raises(FileNotFoundError, match=r"no true mattes there \(plain folder\): no photo formats outside trimap"):
         find_truths(tmp_path)
     draw(tmp_path, "image/a.jpg", "matte/b.png")
     with pytest.raises(FileNotFoundError, match=r"there \(pairs\): left out of train: .*1 \(a.jpg\).*1 \(b.png\)"):
         find_truths(tmp_path)
 
 
-def test_pictures_below(tmp_path):
-    draw(tmp_path, "a.png", "a.jpg", "s/t/b.PNG")
-    (tmp_path / "c.txt").write_text("no picture")
-    assert pictures_below(tmp_path) == {
-        "a": [tmp_path / "a.jpg", tmp_path / "a.png"],
-        "s/t/b": [tmp_path / "s" / "t" / "b.PNG"],
-    }
-    for wrong in (tmp_path / "nowhere", tmp_path / "c.txt"):
-        with pytest.raises(FileNotFoundError, match="no pictures there"):
-            pictures_below(wrong)

@@ -250,7 +250,7 @@ def test_a_tenth_of_the_backgrounds_is_kept_for_validation(tmp_path):
 
 def test_cutouts_without_backgrounds_are_refused_by_what_is_missing(tmp_path):
     folder = write_cutouts(tmp_path / "a", train=1, val=1)
-    with pytest.raises(FileNotFoundError, match="backgrounds: no pictures there"):
+    with pytest.raises(FileNotFoundError, match="backgrounds: no photos there"):
         mix([Source(folder, layout="cutouts")], TRANSFORMS)
 
 
