@@ -7,6 +7,7 @@ import tempfile
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout import load_matter
+from helpers.files.photos import keep_freed_memory
 
 try:
     from helpers.app.interface import USER, is_loopback, page
@@ -16,6 +17,7 @@ except ModuleNotFoundError as error:
 
 def main(arguments=None):
     """Command line: serve the page until Ctrl-C; see `--help`."""
+    keep_freed_memory()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.app", description="The web page: a photo in, its cutout out."
     )

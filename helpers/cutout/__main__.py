@@ -19,7 +19,7 @@ from helpers.cutout.foreground import foreground_colours, over
 from helpers.cutout.matter import Matter, load_matter
 from helpers.cutout.output import Look
 from helpers.files.folders import in_words
-from helpers.files.photos import open_photo
+from helpers.files.photos import keep_freed_memory, open_photo
 
 __all__ = ["Matter", "foreground_colours", "load_matter", "main", "over"]
 
@@ -33,6 +33,7 @@ def main(arguments=None):
     0: all done. 1: some skipped, each named with its reason. 2: nothing could be begun, as there is no such path,
     colour or weight file. 130: after Ctrl-C. Wrong arguments end it with 2, too, by `SystemExit`.
     """
+    keep_freed_memory()
     options = _options(arguments)
     # Pillow warns of damage that it can live with, and of pictures half as large as those it refuses.
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -14,7 +14,6 @@ from helpers.cutout.onnx_cache import find_conversion, keep_conversion, key_of, 
 from helpers.cutout.predictors import OnnxPredictor, TorchPredictor
 from helpers.cutout.refine import refine
 from helpers.files.photos import to_rgb
-from helpers.networks.fuse import name_of
 
 STEP = 32
 """A U²-Net halves its picture five times: of sides that 32 does not divide, its maps no longer lie on each other."""
@@ -154,6 +153,7 @@ def _fastest(path, device):
             predict = OnnxPredictor(kept, "cpu")
             return predict, predict.trained
     from helpers.devices import best_runtime
+    from helpers.networks.fuse import name_of
     from helpers.networks.registry import read_network
 
     (model, notes), runtime = read_network(path), best_runtime(device)

@@ -11,11 +11,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from helpers.files.colour_profiles import in_8_bits, in_colour
 
-# The C library of Linux hands large blocks back to the system as soon as they are free, so that every photo pays again
-# for all pages of its memory: up to half of the time to read it. It keeps those that are smaller than the largest one,
-# up to 32 MiB, that was ever freed.
-np.empty(31 * 2**20, np.uint8)
-
 ORIENTATION = 0x0112  # the EXIF tag
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
 
@@ -24,6 +19,16 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "
 
 READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11.3'"}
 """Extensions of photos that not every installation reads, and what to install for it."""
+
+
+def keep_freed_memory() -> None:
+    """Make the C library of Linux keep the memory of one photo for the next; programs call this once, at their start.
+
+    glibc returns large blocks to the system when they are freed, so every photo pays again for all pages of its memory:
+    up to half of the time to read it. glibc keeps blocks that are smaller than the largest block that was ever freed
+    (up to 32 MiB, see M_MMAP_THRESHOLD in mallopt(3)). So this frees a block of 31 MiB, which costs nothing.
+    """
+    np.empty(31 * 2**20, np.uint8)
 
 
 def open_picture(path):

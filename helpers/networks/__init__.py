@@ -1,7 +1,12 @@
-"""The networks by name, and their weights in and out of files."""
+"""The networks by name, and their weights in and out of files. A name is imported at its first use: torch takes long."""
 
-from helpers.networks.registry import NETWORKS, build, network_of, read_network, start_from, weights_in, weights_out
-from helpers.networks.weights import read_checkpoint, read_weights
+from importlib import import_module
+from typing import Any
+
+_MODULES = {
+    "registry": ("NETWORKS", "build", "network_of", "read_network", "start_from", "weights_in", "weights_out"),
+    "weights": ("read_checkpoint", "read_weights"),
+}
 
 __all__ = [
     "NETWORKS",
@@ -14,3 +19,10 @@ __all__ = [
     "weights_in",
     "weights_out",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"helpers.networks.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,7 +35,7 @@ from helpers.u2net import U2Net
 
 COUNTED = """
 import sys
-from helpers.app import interface as app
+from helpers.app import __main__ as app
 from helpers.cutout import matter
 
 def counted(self, photo, cutout=matter.Matter.cutout):
@@ -355,10 +355,12 @@ def test_no_address_is_fetched_for_a_visitor_nor_is_one_sent_there(way, server):
     ("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("", False), ("example.org", False),
 ])  # fmt: skip
 def test_only_what_others_cannot_reach_needs_no_password(app, host, alone, capsys):
+    from helpers.app.__main__ import main
+
     assert app.is_loopback(host) == alone
     if not alone:
         with pytest.raises(SystemExit) as ended:
-            app.main(["--host", host])
+            main(["--host", host])
         assert ended.value.code == 2
         assert "--password" in capsys.readouterr().err
         with pytest.raises(ValueError, match="password"):
@@ -407,9 +409,9 @@ def test_requests_that_are_done_are_forgotten(app):
 
 def test_without_gradio_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    monkeypatch.delitem(sys.modules, "helpers.app", raising=False)
+    monkeypatch.delitem(sys.modules, "helpers.app.interface", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r'pip install -e "\.\[app\]"'):
-        importlib.import_module("helpers.app")
+        importlib.import_module("helpers.app.interface")
 
 
 class Stuck(LeftHalf):

@@ -15,7 +15,7 @@ from fake_matter import LeftHalf
 from PIL import Image
 from support import ROOT, start
 
-import helpers.cutout
+import helpers.cutout.__main__
 from helpers.cutout import Matter, foreground_colours, load_matter, over
 from helpers.cutout.__main__ import main
 from helpers.files.photos import open_picture
@@ -32,7 +32,7 @@ def loaded(monkeypatch):
         asked.append((weights and str(weights), size))
         return LeftHalf()
 
-    monkeypatch.setattr("helpers.cutout.load_matter", load)
+    monkeypatch.setattr("helpers.cutout.__main__.load_matter", load)
     return asked
 
 
@@ -166,7 +166,7 @@ def test_a_pipe_without_a_photo_gives_nothing_and_the_reason(data, loaded, monke
 def test_help_is_shown_without_loading_what_takes_long():
     script = (
         "import sys\n"
-        "from helpers.cutout import main\n"
+        "from helpers.cutout.__main__ import main\n"
         "try:\n"
         "    main(['--help'])\n"
         "finally:\n"
@@ -243,7 +243,7 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path):
         "import sys, time\n"
         "sys.path.insert(0, 'tests')\n"
         "from fake_matter import LeftHalf\n"
-        "from helpers import cutout\n"
+        "from helpers.cutout import __main__ as cutout\n"
         "class Slow(LeftHalf):\n"
         "    def alpha(self, photo):\n"
         "        time.sleep(0.1)\n"

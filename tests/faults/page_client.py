@@ -28,7 +28,7 @@ FORM, CHUNKED = "Content-Type: application/x-www-form-urlencoded", "Transfer-Enc
 PATIENCE = 10  # seconds that the server of these tests gives a body; 30 otherwise
 SERVER = f"""
 import sys
-from helpers.app import interface as app
+from helpers.app import __main__ as app
 from helpers.app import limits as bodies
 bodies.PATIENCE = {PATIENCE}
 sys.exit(app.main(sys.argv[1:]))
