@@ -3,6 +3,9 @@
 import csv
 import hashlib
 import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,3 +93,19 @@ def user_ids(folder, pairs):
     """The set of persons in `pairs`; a picture that meta.csv doesn't tell about counts as a person of its own."""
     users = users_of(folder)
     return {users.get(pair.image.stem, pair.image.stem) for pair in pairs}
+
+
+def shared_persons(folder, splits: Mapping[str, Sequence[Pair]]) -> dict[tuple[str, str], set[str]]:
+    """{(split, other split): person ids that are in both}, only where there are any; `splits` maps a split to pairs.
+
+    Only meta.csv knows persons. Without it, and for a file name that several splits use, nothing is known: splits that
+    number their photos alike do not share persons for that.
+    """
+    users = users_of(folder)
+    stems = {split: {pair.image.stem for pair in pairs} for split, pairs in splits.items()}
+    uses = Counter(stem for found in stems.values() for stem in found)
+    persons = {
+        split: {users[stem] for stem in found if stem in users and uses[stem] == 1} for split, found in stems.items()
+    }
+    both = {(a, b): persons[a] & persons[b] for a, b in combinations(persons, 2)}
+    return {names: common for names, common in both.items() if common}

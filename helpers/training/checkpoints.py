@@ -16,6 +16,10 @@ from helpers.files.atomic import whole_file
 from helpers.networks.weights import read_checkpoint
 
 
+class OtherRun(ValueError):
+    """The checkpoint is whole, and belongs to another run: its recipe or the project's version differs."""
+
+
 @contextmanager
 def _durable_file(path):
     """A binary file to write to; a `whole_file` that is on the disk before it gets its name, should the power fail."""
@@ -65,22 +69,22 @@ def keep_checkpoints(run, folder):
 def resume(run, folder):
     """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
 
-    Raises ValueError, and leaves the run as it is, if the checkpoint is damaged, as in `read_latest`; or naming what
-    differs if it belongs to a run with another recipe, or was written by another version of this project.
+    Leaves the run as it is and raises ValueError if the checkpoint is damaged, as in `read_latest`; or `OtherRun`, which
+    names what differs, if it belongs to a run with another recipe or was written by another version of this project.
     """
     path, state = Path(folder) / LATEST, read_latest(folder)
     if state is None:
         return False
     differing = run.differences(state)
     if differing:
-        raise ValueError(
+        raise OtherRun(
             f"{path}: from a run with another {', '.join(differing)}; give the new run a folder of its own, "
             "or set the old files aside with helpers.training.checkpoints.set_aside"
         )
     ours, theirs = _fields(run.state_dict()), _fields(state)
     if ours != theirs:
         strange = [f"lacks {name}" for name in ours - theirs] + [f"holds the unknown {name}" for name in theirs - ours]
-        raise ValueError(
+        raise OtherRun(
             f"{path}: written by another version of this project, it {', '.join(sorted(strange))}; "
             "go on with that version, or give the new run a folder of its own"
         )
@@ -100,17 +104,39 @@ def read_latest(folder):
     try:
         return read_checkpoint(path)
     except ValueError as error:
-        whole = []
-        for other in Path(folder).glob("*.pth"):
-            with suppress(ValueError):
-                state = read_checkpoint(other)
-                if "recipe" in state:  # no weights that somebody put there
-                    whole.append((state["epoch"], state["batch"], other.name))
-        if not whole:
+        newest = _newest_whole(folder)
+        if newest is None:
             raise
-        epoch, _, name = max(whole)
+        epoch, name = newest
         way_out = f"{name} beside it is whole: copy it over {LATEST} to go on after epoch {epoch}"
         raise ValueError(f"{error}; {way_out}") from error
+
+
+def _newest_whole(folder):
+    """(epoch, file name) of the newest checkpoint in `folder` that can be read; None if there is none."""
+    whole = []
+    for path in Path(folder).glob("*.pth"):
+        with suppress(ValueError):
+            state = read_checkpoint(path)
+            if "recipe" in state:  # no weights that somebody put there
+                whole.append((state["epoch"], state["batch"], path.name))
+    return max(whole)[::2] if whole else None
+
+
+def replace_damaged(folder):
+    """Put the newest whole checkpoint in the place of a damaged latest one, which is kept as `latest.pth.damaged`.
+
+    Returns the name of the file that now serves as the latest, or None if there is no whole one: then a run that
+    resumes in `folder` starts afresh.
+    """
+    path = Path(folder) / LATEST
+    newest = _newest_whole(folder)
+    path.replace(path.with_name(f"{LATEST}.damaged"))
+    if newest is None:
+        return None
+    with _durable_file(path) as file, open(Path(folder) / newest[1], "rb") as whole:
+        shutil.copyfileobj(whole, file)
+    return newest[1]
 
 
 def _fields(state):

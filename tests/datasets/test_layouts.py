@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from helpers.datasets.layouts import (
     splits_in,
 )
 from helpers.datasets.pairs import Pair, read_pair
-from helpers.datasets.splits import user_ids, users_of
+from helpers.datasets.splits import shared_persons, user_ids, users_of
 
 
 def grow(folder, *paths):
@@ -525,6 +526,24 @@ def test_persons_by_commas_and_by_tabs(place, delimiter, column, tmp_path):
 def test_without_meta_every_picture_is_a_person_of_its_own(tmp_path):
     pairs = [Pair(tmp_path / f"{name}.jpg", tmp_path / f"{name}.png") for name in "abc"]
     assert user_ids(tmp_path, pairs) == {"a", "b", "c"}
+
+
+def in_splits(**stems):
+    return {split: [Pair(Path(split, f"{stem}.jpg"), Path(f"{stem}.png")) for stem in names]
+            for split, names in stems.items()}  # fmt: skip
+
+
+def test_splits_that_number_their_photos_alike_share_nobody(tmp_path):
+    splits = in_splits(train=["0000", "0001"], val=["0000"], test=["0000"])
+    assert shared_persons(tmp_path, splits) == {}
+    (tmp_path / "meta.csv").write_text("image_name,user_id\n0000.jpg,anna\n0001.jpg,bert\n", encoding="utf-8")
+    assert shared_persons(tmp_path, splits) == {}  # whose photo 0000 is, nobody knows
+
+
+def test_persons_that_two_splits_share_are_named(tmp_path):
+    (tmp_path / "meta.csv").write_text("image_name,user_id\na.jpg,anna\nb.jpg,bert\nc.jpg,anna\n", encoding="utf-8")
+    splits = in_splits(train=["a", "b"], val=["c"], test=["d"])
+    assert shared_persons(tmp_path, splits) == {("train", "val"): {"anna"}}
 
 
 # --------------------------------------------------------------------------------------------------------- reading them

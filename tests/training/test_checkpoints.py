@@ -12,7 +12,16 @@ from safetensors.torch import save_file
 
 from helpers.config import BEST, FINAL, LATEST
 from helpers.networks.weights import read_checkpoint, read_weights, weights_of
-from helpers.training.checkpoints import keep_checkpoints, resume, rng_state, set_aside, set_rng_state, write_checkpoint
+from helpers.training.checkpoints import (
+    OtherRun,
+    keep_checkpoints,
+    replace_damaged,
+    resume,
+    rng_state,
+    set_aside,
+    set_rng_state,
+    write_checkpoint,
+)
 from helpers.u2net import U2Net, load_official, to_official
 
 STATE = {"weights": torch.arange(6.0), "epoch": 3, "history": {"val": [[4, 0.5]]}, "name": "x", "none": None}
@@ -283,9 +292,27 @@ def test_a_damaged_latest_is_named_and_the_run_unchanged(make_run, tmp_path):
     write_checkpoint(tmp_path / LATEST, run.state_dict() | {"epoch": 1})
     whole = (tmp_path / LATEST).read_bytes()
     (tmp_path / LATEST).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=LATEST):
+    with pytest.raises(ValueError, match=LATEST) as damaged:
         resume(run, tmp_path)
+    assert not isinstance(damaged.value, OtherRun)
     assert run.epoch == 0
+
+
+def test_a_damaged_latest_is_replaced_by_the_newest_whole_one_and_kept(make_run, tmp_path):
+    run, _ = make_run()
+    for epoch, name in ((2, "epoch_002.pth"), (1, BEST)):
+        write_checkpoint(tmp_path / name, run.state_dict() | {"epoch": epoch})
+    (tmp_path / LATEST).write_bytes(b"PK")
+    assert replace_damaged(tmp_path) == "epoch_002.pth"
+    assert resume(run, tmp_path) and run.epoch == 2
+    assert (tmp_path / f"{LATEST}.damaged").read_bytes() == b"PK"
+
+
+def test_a_damaged_latest_without_a_whole_one_leaves_nothing_to_resume(make_run, tmp_path):
+    (tmp_path / LATEST).write_bytes(b"PK")
+    assert replace_damaged(tmp_path) is None
+    assert not resume(make_run()[0], tmp_path)
+    assert names(tmp_path) == [f"{LATEST}.damaged"]
 
 
 def test_a_damaged_latest_names_the_furthest_whole_one_beside_it(make_run, tmp_path):
@@ -319,7 +346,7 @@ def test_a_checkpoint_of_another_version_is_refused_by_what_is_strange(change, t
     state = run.state_dict() | {"epoch": 1}
     change(state)
     write_checkpoint(tmp_path / LATEST, state)
-    with pytest.raises(ValueError, match=rf"{LATEST}: written by another version of this project, {told}; go on with"):
+    with pytest.raises(OtherRun, match=rf"{LATEST}: written by another version of this project, {told}; go on with"):
         resume(run, tmp_path)
     assert run.epoch == 0
 
