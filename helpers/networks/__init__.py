@@ -1,4 +1,4 @@
-"""The networks by name, and their weights in and out of files. A name is imported at its first use: torch takes long."""
+"""The networks by name, and their weights in and out of files. A name is imported when it is first used."""
 
 from importlib import import_module
 from typing import Any

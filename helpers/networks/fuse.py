@@ -11,8 +11,8 @@ from helpers.u2net import TABLES
 def fused(model):
     """A copy of `model` for prediction only, with every batch norm made part of the convolution before it.
 
-    Before it means: registered in the same module just before it, as in all of `helpers.networks.registry`. The outputs are the
-    same but for rounding.
+    Before it means: registered in the same module just before it, as in all networks of `helpers.networks.registry`.
+    The outputs are the same but for rounding.
     """
     model = copy.deepcopy(model).eval()
     for module in list(model.modules()):

@@ -1,11 +1,15 @@
 """Weights in files of every kind, read without running code from them."""
 
 import json
+import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
+
+from helpers.networks.foreign import diagnose
 
 EXPORTED = ("network", "table", "config")
 """What a .safetensors file of ours tells of a checkpoint besides its weights, as JSON."""
@@ -13,13 +17,20 @@ EXPORTED = ("network", "table", "config")
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
 """Of weights, and of batch norm's counters."""
 
+WRAPPERS = ("model_state_dict", "state_dict", "model_state", "model", "network", "net", "weights", "params", "ema")
+"""Keys under which a training program stores the weights beside other things; the first one found counts."""
 
-def read_checkpoint(path):
+PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
+"""What stands before the name of every weight: of DataParallel, torch.compile, and modules around the network."""
+
+
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """The dict in a checkpoint or weight file, on the CPU. Never runs code from the file.
 
-    Of a .safetensors file: `model_state_dict` in single precision and, if `helpers.export` wrote it, `config`, `table`
-    and `network`. Raises FileNotFoundError for a missing file, ValueError naming one that holds anything but tensors and
-    plain values or is damaged, be it by a single bit (.safetensors and files of PyTorch before 1.6 have no checksums).
+    A .safetensors file gives `model_state_dict` in single precision and, if `helpers.export` wrote it, `config`,
+    `table` and `network`. Raises FileNotFoundError for a missing file. Raises ValueError for a file that is damaged, be it by a
+    single bit (.safetensors and files of PyTorch before 1.6 have no checksums), and for a file of another kind: the
+    message names the file, says what it is and what to do.
     """
     try:
         if Path(path).suffix == ".safetensors":
@@ -29,10 +40,8 @@ def read_checkpoint(path):
     except FileNotFoundError:
         raise
     except Exception as error:  # damaged bytes make the unpickler stumble in any way: IndexError, KeyError, …
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path}: not a readable checkpoint ({reason}); delete it or replace it by a whole copy"
-        ) from error
+        reason, advice = diagnose(path, error)
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); {advice}") from error
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, expected a dict of tensors")
     return state
@@ -51,31 +60,62 @@ def _check_sums(path):
 
 def _read_safetensors(path):
     with safe_open(path, framework="pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
         if any(value.is_complex() for value in weights.values()):
             raise ValueError("complex numbers")
         notes = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in EXPORTED}
     return notes | {"model_state_dict": {key: value.float() for key, value in weights.items()}}
 
 
-def read_weights(path):
+def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
     """The model's state dict under the original U²-Net code's key names, from any of the files people have.
 
-    A plain state dict (u2net.pth), a checkpoint of this project, a .safetensors file, or the published
-    final_model_ckpt.pth. Errors as in `read_checkpoint`.
+    A plain state dict (u2net.pth), a checkpoint of this project, a .safetensors file, the published
+    final_model_ckpt.pth, or a checkpoint of another program. Errors as in `read_checkpoint`.
     """
     return weights_of(read_checkpoint(path), path)
 
 
-def weights_of(state, path):
-    """The state dict in a `state` that was read from `path`; raises ValueError naming the path if there is none."""
-    weights = state.get("model_state_dict", state)
-    if not isinstance(weights, dict) or not weights or not all(map(_is_weight, *zip(*weights.items()))):
-        raise ValueError(f"{path}: holds no weights; expected a state dict, or one under the key model_state_dict")
+def weights_of(state: dict[str, Any], path: Path | str) -> dict[str, torch.Tensor]:
+    """The state dict in a `state` that was read from `path`.
+
+    Wrappers such as {"state_dict": …} and prefixes such as "module." are taken off; a line on stderr says so, except
+    for this project's own wrapper. Raises ValueError naming the path if there are no weights.
+    """
+    weights, removed = state, []
+    while wrapper := next((name for name in WRAPPERS if isinstance(weights.get(name), dict)), None):
+        weights = weights[wrapper]
+        if wrapper != WRAPPERS[0]:
+            removed.append(f"the key {wrapper}")
+    if isinstance(weights, dict):
+        weights = {name: value for name, value in weights.items() if name != "n_averaged"}  # a counter of AveragedModel
+    while prefix := _common_prefix(weights):
+        weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+        removed.append(f"the prefix {prefix}")
+    if not weights or not all(map(_is_weight, *zip(*weights.items()))):
+        raise ValueError(
+            f"{path}: holds no weights, but {_listed(state)}; expected a state dict, or one under the key "
+            "model_state_dict or state_dict"
+        )
+    if removed:
+        print(f"{path}: {', '.join(removed)} taken off to find the weights", file=sys.stderr)
     return weights
 
 
-def _is_weight(name, value):
+def _common_prefix(weights: dict[Any, Any]) -> str | None:
+    """The one of `PREFIXES` with which every name begins."""
+    for prefix in PREFIXES:
+        if weights and all(isinstance(name, str) and name.startswith(prefix) for name in weights):
+            return prefix
+    return None
+
+
+def _listed(state: dict[Any, Any]) -> str:
+    names = [str(name) for name in state]
+    return f"the keys {', '.join(names[:5])}{' …' if len(names) > 5 else ''}" if names else "nothing"
+
+
+def _is_weight(name: object, value: object) -> bool:
     """Whether this is a name, and a plain tensor whose numbers are all there: not sparse, nor one standing for many."""
     return (
         isinstance(name, str) and isinstance(value, torch.Tensor) and value.dtype in _DTYPES

@@ -1,0 +1,162 @@
+"""Weight files of every kind that people have: what is taken off, and what a file of another kind is called."""
+
+import io
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.networks.registry import read_network
+from helpers.networks.weights import read_checkpoint, read_weights
+from helpers.u2net import TABLES, U2Net, to_official
+
+
+@pytest.fixture(autouse=True)
+def small(tiny, monkeypatch):
+    monkeypatch.setitem(TABLES, "u2net_lite", tiny)
+
+
+@pytest.fixture(scope="module")
+def weights(tiny):
+    return to_official(U2Net(tiny))
+
+
+def prefixed(weights, prefix):
+    return {prefix + name: value for name, value in weights.items()}
+
+
+@pytest.mark.parametrize(("prefix", "told"), [
+    ("module.", ["the prefix module."]), ("_orig_mod.", ["the prefix _orig_mod."]),
+    ("model.", ["the prefix model."]), ("net.", ["the prefix net."]),
+    ("module._orig_mod.", ["the prefix module.", "the prefix _orig_mod."]),
+    ("_orig_mod.module.", ["the prefix _orig_mod.", "the prefix module."]),
+])  # fmt: skip
+def test_a_prefix_of_every_name_is_taken_off_and_told(prefix, told, weights, tmp_path, capsys):
+    path = tmp_path / "w.pth"
+    torch.save(prefixed(weights, prefix), path)
+    found = read_weights(path)
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    assert capsys.readouterr().err == f"{path}: {', '.join(told)} taken off to find the weights\n"
+    network, _ = read_network(path)
+    assert torch.equal(network.state_dict()["fuse.weight"], weights["outconv.weight"])
+
+
+@pytest.mark.parametrize(("wrapped", "told"), [
+    (lambda weights: {"epoch": 3, "state_dict": weights}, "the key state_dict"),
+    (lambda weights: {"model": weights, "optimizer": {}, "lr": 0.1}, "the key model"),
+    (lambda weights: {"net": weights, "acc": 0.9}, "the key net"),
+    (lambda weights: {"state_dict": prefixed(weights, "model."), "hyper_parameters": {}},
+     "the key state_dict, the prefix model."),
+    (lambda weights: {"model": {"state_dict": prefixed(weights, "module.")}},
+     "the key model, the key state_dict, the prefix module."),
+    (lambda weights: {"n_averaged": torch.tensor(5), **prefixed(weights, "module.")}, "the prefix module."),
+])  # fmt: skip
+def test_a_wrapper_is_taken_off_and_told(wrapped, told, weights, tmp_path, capsys):
+    path = tmp_path / "w.pth"
+    torch.save(wrapped(weights), path)
+    found = read_weights(path)
+    assert found.keys() == weights.keys() and all(torch.equal(found[name], weights[name]) for name in weights)
+    assert capsys.readouterr().err == f"{path}: {told} taken off to find the weights\n"
+
+
+@pytest.mark.parametrize("state", [lambda weights: weights, lambda weights: {"model_state_dict": weights, "epoch": 1}])
+def test_nothing_is_told_of_the_files_of_this_project(state, weights, tmp_path, capsys):
+    torch.save(state(weights), tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth").keys() == weights.keys()
+    assert capsys.readouterr() == ("", "")
+
+
+def zipped(**parts):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name.replace("_", "."), content)
+    return stream.getvalue()
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 4574861\n"
+
+
+@pytest.mark.parametrize(("content", "reason", "advice"), [
+    (b"<!DOCTYPE html><html><head><title>Quota</title></head></html>", "a web page", "download the file itself"),
+    (b"\n <HTML><body>Sign in", "a web page", "download the file itself"),
+    (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "a web page", "download the file itself"),
+    (b'{"error":"Repository not found"}', "a text that begins with", "download the file itself"),
+    (POINTER.encode(), "a Git LFS pointer", "git lfs pull"),
+    (zipped(u2net_pth=b"PK"), "a zip archive with u2net.pth in it", "unpack it"),
+    (zipped(arr_npy=b""), "NumPy arrays", "PyTorch weights"),
+    (b"\x1f\x8b\x08" + bytes(99), "a gzip archive", "unpack it"),
+    (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file", "PyTorch weights"),
+    (b"\x89PNG\r\n\x1a\n" + bytes(99), "a PNG picture", "name the weight file"),
+    (b"", "", "delete it or replace it by a whole copy"),
+], ids=["page", "capitals", "xml", "json", "pointer", "zip", "npz", "gzip", "hdf5", "png", "empty"])  # fmt: skip
+def test_a_file_of_another_kind_is_named_as_what_it_is(content, reason, advice, tmp_path):
+    path = tmp_path / "u2net.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        read_checkpoint(path)
+    assert str(caught.value).startswith(f"{path}: not a readable checkpoint ({reason}")
+    assert advice in str(caught.value).rpartition("; ")[2]
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def whole(model, path):
+    torch.save(model, path)
+
+
+def in_a_dict(model, path):
+    torch.save({"epoch": 3, "model": model}, path)
+
+
+def legacy(model, path):
+    torch.save(model, path, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize("save", [whole, in_a_dict, legacy])
+def test_a_pickled_network_is_named_and_nobody_is_advised_to_load_it_unsafely(save, tiny, tmp_path):
+    path = tmp_path / "whole.pth"
+    save(U2Net(tiny), path)
+    with pytest.raises(ValueError) as caught:
+        read_checkpoint(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: not a readable checkpoint (a pickled helpers.u2net.U2Net, not only tensors")
+    assert "runs code" in text and "state_dict()" in text
+    assert "weights_only" not in text and "trust" not in text and "allowlist" not in text
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+def test_a_pickle_of_another_program_is_named(tiny, tmp_path):
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(U2Net(tiny)))
+    with pytest.raises(
+        ValueError, match=r"model\.pkl: not a readable checkpoint \(a pickle that torch.save did not write\)"
+    ):
+        read_checkpoint(path)
+
+
+def test_a_number_of_numpy_in_a_checkpoint_is_named(weights, tmp_path):
+    torch.save({"model_state_dict": weights, "best": np.float64(0.9)}, tmp_path / "np.pth")
+    with pytest.raises(
+        ValueError, match=r"np\.pth: not a readable checkpoint \(a pickled numpy\S+scalar, not only tensors"
+    ):
+        read_checkpoint(tmp_path / "np.pth")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_a_torchscript_program_is_named(tmp_path):
+    path = tmp_path / "script.pth"
+    torch.jit.save(torch.jit.trace(torch.nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 2, 2)), path)
+    with pytest.raises(
+        ValueError, match=r"script\.pth: not a readable checkpoint \(a TorchScript program\); .*state_dict"
+    ):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_without_weights_is_told_by_what_it_holds(tmp_path):
+    torch.save({"epoch": 1, "optimizer": {}, **json.loads('{"a": 1, "b": 2, "c": 3, "d": 4}')}, tmp_path / "none.pth")
+    with pytest.raises(ValueError, match=r"none\.pth: holds no weights, but the keys epoch, optimizer, a, b, c …;"):
+        read_weights(tmp_path / "none.pth")
