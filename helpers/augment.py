@@ -1,16 +1,10 @@
 """Augmentation by albumentations: the report's three groups, and the resizing that ends every pipeline."""
 
 import math
-import os
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it must not reach for the network
-
-import albumentations as A  # noqa: E402
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-
-cv2.setNumThreads(0)  # loader processes side by side are faster than OpenCV's own threads fighting torch's
-
+import albumentations as A
+import cv2
+import numpy as np
 
 LEAST_CUT, LARGEST_CUT = 0.02, 0.20
 """Shares of a photo's side that the crop takes off each end."""

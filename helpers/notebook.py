@@ -16,6 +16,7 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 from helpers.files.atomic import whole_file
+from helpers.startup import begin
 
 
 def execute(notebook, out_dir):
@@ -79,6 +80,7 @@ def device_report(runtime):
 
 
 if __name__ == "__main__":
+    begin()
     if len(sys.argv) != 3:
         sys.exit("usage: python -m helpers.notebook NOTEBOOK OUT_DIR")
     try:

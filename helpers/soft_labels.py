@@ -20,6 +20,7 @@ from helpers.cutout import foreground_colours, load_matter
 from helpers.files.atomic import whole_file
 from helpers.files.folders import find_pictures, in_words, no_photos
 from helpers.files.photos import read_photo
+from helpers.startup import begin
 
 DOUBT = 0.1
 """Photos whose alpha's mean distance to the nearer of 0 and 1 is a larger share of the person are left out."""
@@ -120,6 +121,7 @@ def _save(path, pixels):
 
 def main(arguments=None):
     """Command line: `python -m helpers.soft_labels PHOTOS OUT [--weights FILE …]`."""
+    begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.soft_labels", description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="folder of photos with people")
     parser.add_argument("out", type=Path, help="where portraits/ and composites/ are written")

@@ -1,5 +1,6 @@
 """What several tests share: a tiny portrait folder, runs on it, and the files beside the repository."""
 
+import os
 import shutil
 import signal
 import threading
@@ -20,7 +21,8 @@ from helpers.training.__main__ import main
 from helpers.training.setup import assemble
 from helpers.u2net import LITE, TABLES
 
-torch.set_num_threads(1)  # tiny networks get slower, not faster, on more
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny networks get slower, not faster, on more
+torch.set_num_threads(1)
 
 # a shell's background job ignores Ctrl-C, and so would every process that the tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,14 +6,14 @@ from graphlib import TopologicalSorter
 from support import ROOT
 
 FLOORS = (
-    {"config", "devices", "files"},
+    {"config", "devices", "files", "startup"},
     {"augment", "datasets", "losses", "networks", "schedule", "u2net"},
     {"cutout", "metrics", "samples", "synthetic"},
     {"app", "export", "training"},
     {"experiments", "soft_labels"},
     {"notebook", "plots"},
 )
-"""The packages and modules of helpers/, from the ground up. On one floor they may import each other, but not in a circle."""
+"""The packages and modules of helpers/, from the ground up. On one floor they may import each other, in no circle."""
 
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 

@@ -7,7 +7,7 @@ import tempfile
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout import load_matter
-from helpers.files.photos import keep_freed_memory
+from helpers.startup import begin
 
 try:
     from helpers.app.interface import USER, is_loopback, page
@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
 
 def main(arguments=None):
     """Command line: serve the page until Ctrl-C; see `--help`."""
-    keep_freed_memory()
+    begin()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.app", description="The web page: a photo in, its cutout out."
     )

@@ -6,7 +6,6 @@ curl https://… | python -m helpers.cutout - > cutout.png
 """
 
 import argparse
-import os
 import sys
 import warnings
 from contextlib import suppress
@@ -19,7 +18,8 @@ from helpers.cutout.foreground import foreground_colours, over
 from helpers.cutout.matter import Matter, load_matter
 from helpers.cutout.output import Look
 from helpers.files.folders import in_words
-from helpers.files.photos import keep_freed_memory, open_photo
+from helpers.files.photos import open_photo
+from helpers.startup import begin, usable_cores
 
 __all__ = ["Matter", "foreground_colours", "load_matter", "main", "over"]
 
@@ -33,7 +33,7 @@ def main(arguments=None):
     0: all done. 1: some skipped, each named with its reason. 2: nothing could be begun, as there is no such path,
     colour or weight file. 130: after Ctrl-C. Wrong arguments end it with 2, too, by `SystemExit`.
     """
-    keep_freed_memory()
+    begin()
     options = _options(arguments)
     # Pillow warns of damage that it can live with, and of pictures half as large as those it refuses.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -111,7 +111,7 @@ def _options(arguments):
                         ".safetensors or .onnx; default: the best in saved_models/")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the network's input; default: what it was "
                         "trained at")  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), metavar="N", help="photos at the same "
+    parser.add_argument("--jobs", type=int, default=min(usable_cores(), 4), metavar="N", help="photos at the same "
                         "time; default: one per core, at most 4")  # fmt: skip
     options = parser.parse_args(arguments)
     if PIPE in options.paths and (len(options.paths) > 1 or options.out):

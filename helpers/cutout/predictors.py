@@ -6,13 +6,13 @@ by what needs it alone: it takes longer than ONNX Runtime takes for a photo.
 """
 
 import json
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from helpers.config import DEVIATION, LARGEST, MEAN, trained_size
+from helpers.startup import thread_limit
 
 
 class TorchPredictor:
@@ -132,7 +132,8 @@ def _session(source, path, device):
     elif device not in (None, "cpu"):
         raise ValueError(f"{path}: device={device}, but this onnxruntime computes by {', '.join(available)} only")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0").split(",")[0])  # 0: all cores
+    options.intra_op_num_threads = thread_limit() or 0  # 0: a thread for each core
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # who waits takes no core from others
     options.log_severity_level = 3  # errors; it warns of every constant it could fold
     try:
         return onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=False)

@@ -19,10 +19,12 @@ from helpers.datasets.manifests import MANIFEST, write_manifest
 from helpers.datasets.prepare import prepare
 from helpers.files.photos import picture_size
 from helpers.files.text import first_lines
+from helpers.startup import begin
 
 
 def main(arguments=None):
     """Returns the exit code: 0, 1 if something is wrong with the data or could not be done, 130 after Ctrl-C."""
+    begin()
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)

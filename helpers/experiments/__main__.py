@@ -13,6 +13,7 @@ from pathlib import Path
 from helpers.config import PRESETS, load_config
 from helpers.experiments.claims import CLAIMS, LEGEND, RESULTS, claim_table, read_results
 from helpers.experiments.runs import measure_runs, missing_runs
+from helpers.startup import begin, begin_training
 from helpers.synthetic.dataset import write_dataset
 
 
@@ -32,8 +33,10 @@ def _parser():
 
 def main(arguments=None):
     """Measure what is missing of some claims and print their tables; without --claims, tell what there is to do."""
+    begin()
     options = _parser().parse_args(arguments)
     config, failed = load_config(options.preset), []
+    begin_training(config.batch_size * config.image_size**2)
     name = f"synthetic-{config.synthetic_count}x{config.synthetic_size}"
     data = {"made": options.work / "data" / name, "real": options.real, "weights": options.weights}
     try:

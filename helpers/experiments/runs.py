@@ -13,6 +13,7 @@ from helpers.datasets.layouts import find_pairs
 from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, add_results
 from helpers.experiments.trial import origin_of, run_variant
 from helpers.files.parallel import in_parallel
+from helpers.startup import usable_cores
 
 
 def missing_runs(rows, claims, seeds, config, made, real=None, weights=None, full=False):
@@ -61,7 +62,7 @@ def _done(runs, rest, jobs):
     if jobs == 1:
         yield from ((run, _rows_or_error(run, rest)) for run in runs)
     else:
-        alone = partial(_one_of_several, rest=rest, threads=max(1, (os.cpu_count() or 1) // jobs))
+        alone = partial(_one_of_several, rest=rest, threads=max(1, usable_cores() // jobs))
         yield from zip(runs, in_parallel(alone, runs, jobs, "runs", chunk=1))
 
 

@@ -20,6 +20,7 @@ from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.files.photos import read_photo
 from helpers.metrics import transition_band
 from helpers.samples.strong_augment import strong_transform
+from helpers.startup import begin
 
 STRONG_SIZE = 320
 """Side in pixels of a strong crop."""
@@ -97,6 +98,7 @@ def _named(text):
 
 def main(arguments=None):
     """Print the table; returns the exit code."""
+    begin()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.experiments.validation", description=__doc__.splitlines()[0]
     )

@@ -14,10 +14,12 @@ import sys
 from pathlib import Path
 
 from helpers.export.files import write_int8, write_safetensors
+from helpers.startup import begin
 
 
 def main(arguments=None):
     """Command line: `python -m helpers.export WEIGHTS OUT.safetensors`, or `OUT.onnx`."""
+    begin()
     options = _options(arguments)
     lines = []
     try:

@@ -7,8 +7,9 @@ import threading
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 
-import cv2
 from tqdm import tqdm
+
+from helpers.startup import begin_worker, usable_cores
 
 CHUNK = 4
 """Items a worker takes at a time: enough that handing them over costs nothing, few enough to stop within seconds."""
@@ -25,7 +26,7 @@ def in_parallel(function, items, workers=None, description="reading", chunk=CHUN
     """
     if not items:
         return
-    workers = min(os.cpu_count() or 1 if workers is None else workers, -(-len(items) // chunk))
+    workers = min(usable_cores() if workers is None else workers, -(-len(items) // chunk))
     bar = {"total": len(items), "desc": description, "unit": "file" if chunk > 1 else "run", "mininterval": 1.0}
     if workers <= 1:
         yield from tqdm(map(function, items), **bar)
@@ -61,7 +62,7 @@ def _interrupts_held():
 
 def _begin_worker():
     """One thread per process, Ctrl-C left to the parent, and an end with the parent, even if that one is killed."""
-    cv2.setNumThreads(1)
+    begin_worker()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it wasn't masked
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

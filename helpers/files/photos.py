@@ -21,16 +21,6 @@ READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11
 """Extensions of photos that not every installation reads, and what to install for it."""
 
 
-def keep_freed_memory() -> None:
-    """Make the C library of Linux keep the memory of one photo for the next; programs call this once, at their start.
-
-    glibc returns large blocks to the system when they are freed, so every photo pays again for all pages of its memory:
-    up to half of the time to read it. glibc keeps blocks that are smaller than the largest block that was ever freed
-    (up to 32 MiB, see M_MMAP_THRESHOLD in mallopt(3)). So this frees a block of 31 MiB, which costs nothing.
-    """
-    np.empty(31 * 2**20, np.uint8)
-
-
 def open_picture(path):
     """The picture in a file as it is shown: decoded completely and turned by its EXIF orientation.
 

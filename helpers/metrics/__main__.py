@@ -10,10 +10,12 @@ from pathlib import Path
 
 from helpers.metrics.folders import score_folders, write_csv
 from helpers.metrics.perceptual import CONVENTIONS
+from helpers.startup import begin
 
 
 def main(arguments=None):
     """Print the table; returns the exit code: 0, 1 if anything is left out, 2 if nothing matches, 130 after Ctrl-C."""
+    begin()
     options = _parser().parse_args(arguments)
     try:
         scores = score_folders(options.pred, options.true, options.region, options.band_width, options.convention,

@@ -18,6 +18,7 @@ from helpers.cutout.foreground import foreground_colours
 from helpers.datasets.layouts import find_pairs
 from helpers.datasets.pairs import read_pair
 from helpers.files.atomic import whole_file
+from helpers.startup import begin
 
 SOFTNESS = 0.9
 """Standard deviation in pixels by which a binary mask's edge is blurred, after one pixel was taken off it."""
@@ -73,6 +74,7 @@ def write_cutouts(folders, out):
 
 def main(arguments=None):
     """Command line; returns the exit code."""
+    begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.samples.cutouts", description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="where cutouts/train/ is written")
     parser.add_argument("--data", required=True, action="append", metavar="DIR", help="a data set with masks")

@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from helpers.samples.samples import EpochBatches
+from helpers.startup import begin_worker
 
 
 def make_loader(dataset, batch_size, shuffle, workers=0, process=0, processes=1):
@@ -18,13 +19,14 @@ def make_loader(dataset, batch_size, shuffle, workers=0, process=0, processes=1)
     spawned = {}
     if workers:
         spawned = dict(num_workers=workers, multiprocessing_context="spawn", persistent_workers=True,
-                       worker_init_fn=_leave_interrupts_to_the_run)  # fmt: skip
+                       worker_init_fn=_begin)  # fmt: skip
     # a generator of its own: taking up an epoch again must not draw from the one that a layer or a loss may draw from
     own = torch.Generator().manual_seed(dataset.seed)
     return DataLoader(dataset, batch_sampler=batches, pin_memory=torch.cuda.is_available(), generator=own, **spawned)
 
 
-def _leave_interrupts_to_the_run(_worker):
+def _begin(_worker):
+    begin_worker()
     # Ctrl-C reaches every process of a terminal; a worker that died of it would end the run before it could be saved.
     # SIGTERM must end it: that is how Python ends the workers with the run
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
+from helpers.startup import begin
 from helpers.synthetic.dataset import write_dataset
 
 
 def main(arguments=None):
     """Command line: `python -m helpers.synthetic DIR --count N --size S --seed K`."""
+    begin()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.synthetic", description="The data set made from nothing, in EasyPortrait's layout."
     )

@@ -10,7 +10,6 @@ LEFT and RIGHT in the class names are the person's own: in an unmirrored frontal
 
 import csv
 import json
-import os
 import shutil
 import uuid
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from helpers.datasets.layouts import SPLITS
 from helpers.files.parallel import in_parallel
+from helpers.startup import usable_cores
 from helpers.synthetic.drawing.scene import draw_scene
 
 GENERATOR_VERSION = 1
@@ -88,7 +88,7 @@ def write_dataset(folder, count, size=256, seed=0, workers=None):
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        _write_all(partial, record, workers or os.cpu_count() or 1)
+        _write_all(partial, record, workers or usable_cores())
         if folder.is_dir():
             folder.rmdir()  # it was empty; if no longer, this fails and leaves it alone
         partial.rename(folder)

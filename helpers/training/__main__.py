@@ -14,6 +14,7 @@ import torch
 
 from helpers.config import FINAL, PRESETS, load_config, parse_setting
 from helpers.samples.mixing import parse_source
+from helpers.startup import begin, begin_training
 from helpers.training.checkpoints import resume
 from helpers.training.logs import told_elsewhere
 from helpers.training.loop import fit
@@ -22,6 +23,7 @@ from helpers.training.setup import assemble
 
 def main(arguments=None):
     """The headless run: train, or resume if `--out` holds an unfinished run of the same recipe."""
+    begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.training", description=main.__doc__)
     parser.add_argument("--preset", choices=list(PRESETS), help="default: $PORTRAIT_PRESET, else quick")
     parser.add_argument("--data", required=True, action="append", metavar="DIR[,weight=2][,rough=true][,layout=NAME]",
@@ -33,6 +35,7 @@ def main(arguments=None):
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         config = load_config(options.preset, **dict(parse_setting(text) for text in options.set))
+        begin_training(config.batch_size * config.image_size**2)
         if config.tensorboard:
             threading.excepthook = told_elsewhere
         sources = [parse_source(text) for text in options.data]

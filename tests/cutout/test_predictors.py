@@ -224,6 +224,13 @@ def test_an_onnx_file_cuts_out_without_torch(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize("asked", ["", "all", "0", "-1", "3500m", "1.0", "4,2"])
+def test_any_omp_num_threads_leaves_an_onnx_file_usable(asked, tmp_path, monkeypatch):
+    path = write_onnx(tmp_path / "grey.onnx")
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert OnnxPredictor(path)(np.zeros((1, 3, 32, 32), np.uint8)).shape == (1, 32, 32)
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="reads Linux's /proc")
 def test_onnx_runtime_tells_its_maker_nothing(tmp_path):
     """From 1.29 on it would, by way of files that it begins as soon as it is imported."""

@@ -1,10 +1,8 @@
 """Pictures of every mode, turned and broken, with the values that must come out."""
 
-import platform
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,29 +208,6 @@ def test_missing_files_are_named(read, tmp_path):
 def test_the_sample_portraits_are_there():
     hopper, collins = (read_photo(path) for path in sample_portraits())
     assert hopper.shape[1:] == collins.shape[1:] == (512, 3)
-
-
-# --------------------------------------------------------------------------------------------------------------- memory
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has another way with memory")
-def test_memory_of_one_photo_is_kept_for_the_next():
-    script = (
-        "import resource, sys\n"
-        "import numpy as np\n"
-        "from helpers.files.photos import keep_freed_memory\n"
-        "if sys.argv[1:]: keep_freed_memory()\n"
-        "faults = []\n"
-        "for _ in range(20):\n"
-        "    [np.full(3 * 2**20, 7, np.uint8) for _ in range(4)]\n"
-        "    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
-        "print(faults[-1] - faults[9])\n"
-    )
-    without, kept = (
-        subprocess.run([sys.executable, "-c", script, *words], cwd=Path(__file__).parents[2], check=True,
-                       capture_output=True, text=True).stdout for words in ([], ["call it"])
-    )  # fmt: skip
-    assert int(kept) < 100 < int(without)
 
 
 # ---------------------------------------------------------------------------------------- photos that are to be cut out

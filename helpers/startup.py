@@ -1,0 +1,108 @@
+"""What every program does first: its outputs never stop it, memory is kept, and threads do not fight for the cores.
+
+What the libraries read from the environment while they are imported is set in `helpers/__init__.py`.
+"""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux tells a container how much of the processor it may use: two numbers, time and period."""
+
+PIXELS_PER_THREAD = 256 * 256
+"""Pixels of a training batch that keep one thread busy; with fewer, threads wait longer than they work."""
+
+
+def begin() -> None:
+    """Call this first in a program: it sets outputs, memory and the number of computing threads."""
+    write_any_character()
+    keep_freed_memory()
+    limit_threads(thread_limit())
+
+
+def begin_training(pixels: int) -> None:
+    """Set the threads of this process for training on batches of `pixels` pixels (pictures × height × width).
+
+    The number depends on the machine and the batch only, never on the load: other numbers of threads add up in another
+    order, so a resumed run would end with other weights. OpenCV gets no threads: they would fight with torch's.
+    """
+    limit_threads(thread_limit(pixels))
+    cv2.setNumThreads(0)
+
+
+def begin_worker() -> None:
+    """Call this first in a process that is one of several: it uses one core."""
+    keep_freed_memory()
+    cv2.setNumThreads(0)
+
+
+def write_any_character() -> None:
+    """Let standard output and error write escapes, such as \\xb2, for characters that their encoding does not have.
+
+    Windows gives a pipe the encoding of its country (cp1251, cp932), Linux with LC_ALL=C gives ASCII. Without this, one
+    such character ends the program, and the report is lost.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not None, as without a console, and no notebook's stream
+            stream.reconfigure(errors="backslashreplace")
+
+
+def keep_freed_memory() -> None:
+    """Make the C library of Linux keep the memory of one photo for the next.
+
+    glibc returns large blocks to the system when they are freed, so every photo pays again for all pages of its memory:
+    up to half of the time to read it. glibc keeps blocks that are smaller than the largest block that was ever freed
+    (up to 32 MiB, see M_MMAP_THRESHOLD in mallopt(3)). So this frees a block of 31 MiB, which costs nothing.
+    """
+    np.empty(31 * 2**20, np.uint8)
+
+
+def usable_cores() -> int:
+    """The processor cores that this process may use: its affinity, or a container's limit if that is less."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        time, period = CPU_LIMIT.read_text(encoding="ascii").split()
+        return max(1, min(cores, int(time) // int(period)))
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max": no limit
+        return cores
+
+
+def thread_limit(pixels: int | None = None) -> int | None:
+    """The most threads that may compute one network, or None where nothing limits them and libraries choose well.
+
+    Limits are the usable cores, where the machine has more; OMP_NUM_THREADS, if it is a positive number (of a list such
+    as `4,2` the first one), anything else is ignored; and for a training batch of `pixels` pixels, one thread for each
+    `PIXELS_PER_THREAD` of them.
+    """
+    cores, limits = usable_cores(), []
+    if cores < (os.cpu_count() or 1):
+        limits.append(cores)
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if asked.isascii() and asked.isdigit() and int(asked) > 0:
+        limits.append(min(int(asked), cores))
+    if pixels is not None:
+        limits.append(max(1, pixels // PIXELS_PER_THREAD))
+    return min(limits, default=None)
+
+
+def limit_threads(limit: int | None) -> None:
+    """Let torch compute with `limit` threads at most, now or when it is imported later."""
+    if "torch" in sys.modules:
+        own = _threads_at_first()
+        sys.modules["torch"].set_num_threads(min(limit or own, own))
+    elif limit:
+        os.environ["OMP_NUM_THREADS"] = str(limit)
+    else:
+        os.environ.pop("OMP_NUM_THREADS", None)  # no number, of which torch would complain
+
+
+@cache
+def _threads_at_first() -> int:
+    """What torch chose when it was imported, such as one thread for each physical core."""
+    return sys.modules["torch"].get_num_threads()
