@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from helpers.app.temporary import temporary_home
-from helpers.cutout.foreground import checkerboard, over
-from helpers.cutout.output import Look, blurred_background, render
+from helpers.cutout.foreground import checkerboard, opaque, over
+from helpers.cutout.output import INVISIBLE, Look, blurred_background, is_invisible, render
+from helpers.files.colour_profiles import in_srgb
 from helpers.files.photos import look_inside, open_photo
 from helpers.files.png import encode_png
 
@@ -135,12 +136,11 @@ class Desk:
         return work
 
     def _place(self, work, kind, colour, picture):
-        with Image.open(work.cutout) as cutout:
-            cutout.load()
+        cutout = open_photo(work.cutout)
         if kind == "Blurred":
             background = blurred_background(open_checked(work.photo)[0], cutout)
         elif kind == "Picture" and picture:
-            background = ImageOps.fit(open_checked(picture)[0].convert("RGB"), cutout.size)
+            background = ImageOps.fit(opaque(open_checked(picture)[0]), cutout.size)
         else:
             background = {"White": "white", "Colour": _hex(colour)}.get(kind)
         for earlier in work.folder.glob("*/"):
@@ -148,7 +148,6 @@ class Desk:
         folder = _new_folder(work.folder)  # another address each time, or a browser might show what it has seen there
         if background:
             file, placed = folder / work.cutout.name, over(cutout, background)
-            placed.info = cutout.info
             file.write_bytes(encode_png(placed))
             shown = _preview(placed)
         else:
@@ -167,10 +166,13 @@ def open_checked(path):
     try:
         if path.stat().st_size > MAX_BYTES:
             raise Refused(f"{path.name}: larger than {MAX_BYTES / 1e6:g} MB")
-        pixels, several = look_inside(path)
+        pixels, note = look_inside(path)
         if pixels > MAX_PIXELS:
             raise Refused(f"{path.name}: larger than {MAX_PIXELS / 1e6:g} megapixels; make it smaller first")
-        return open_photo(path), f"{path.name}: has several frames or pages; the first is cut out" if several else ""
+        photo = open_photo(path)
+        if is_invisible(photo):
+            raise Refused(f"{path.name}: {INVISIBLE}")
+        return photo, f"{path.name}: {note}" if note else ""
     except Refused:
         raise
     except ValueError:
@@ -199,9 +201,10 @@ def _free_name(path, names):
 
 
 def _preview(picture):
+    """A small picture for the page, in sRGB: it is saved without a profile."""
     small = picture.copy()
     small.thumbnail((PREVIEW, PREVIEW))
-    return small
+    return in_srgb(small)
 
 
 def _hex(colour):

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import ImageColor
 
 from helpers.cutout.batch import cut_bytes, cut_files, plan, reason_of
-from helpers.cutout.foreground import foreground_colours, over
+from helpers.cutout.foreground import foreground_colours, opaque, over
 from helpers.cutout.matter import Matter, load_matter
 from helpers.cutout.output import Look
 from helpers.files.folders import in_words
@@ -83,7 +83,7 @@ def _background(text):
             return text
     if not Path(text).is_file():
         raise ValueError(f"{text}: neither an opaque colour, such as white or #00ff00, nor a picture file")
-    return open_photo(text).convert("RGB")
+    return opaque(open_photo(text))
 
 
 def _options(arguments):
@@ -98,8 +98,8 @@ def _options(arguments):
                         "replaced there, photos given never. Default: photo_cutout.png beside photo.jpg, "
                         "FOLDER_cutouts/ beside FOLDER")  # fmt: skip
     parser.add_argument("--background", metavar="COLOUR|PICTURE|blur|none", help="what is put behind the person: a "
-                        "colour (white, #00ff00), a picture, or blur: the photo's own background, blurred; default: "
-                        "none, transparent")  # fmt: skip
+                        "colour (white, #00ff00), a picture (white where it is transparent), or blur: the photo's own "
+                        "background, blurred; default: none, transparent")  # fmt: skip
     kinds = parser.add_mutually_exclusive_group()
     for kind, text in (("mask", "write the alpha alone, grey from 0 to 255"),
                        ("side-by-side", "write photo and cutout side by side, on a checkerboard unless --background is "

@@ -103,8 +103,8 @@ def cut_bytes(matter, data, look, name):
 
     Raises ValueError by its `name` for what is no readable photo.
     """
-    _, several = look_inside(data, name)
-    return encode_png(render(matter, open_photo(data, name), look)), _first_only(name, several)
+    _, note = look_inside(data, name)
+    return encode_png(render(matter, open_photo(data, name), look)), f"{name}: {note}" if note else None
 
 
 def reason_of(path, error):
@@ -127,16 +127,12 @@ def _cut(matter, photo, target, look, room):
 def _write(matter, photo, target, look, room):
     if target.exists() and not target.stat().st_mode & 0o222:  # a rename would replace it all the same
         raise PermissionError(f"{photo}: {target} is read-only")
-    pixels, several = look_inside(photo)
+    pixels, note = look_inside(photo)
     with room.for_pixels(pixels):
         encoded = encode_png(render(matter, open_photo(photo), look))
     with whole_file(target) as temporary:
         temporary.write_bytes(encoded)
-    return _first_only(photo, several)
-
-
-def _first_only(name, several):
-    return f"{name}: has several frames or pages; the first is cut out" if several else None
+    return f"{photo}: {note}" if note else None
 
 
 class _Room:

@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from helpers.cutout.tiles import enlarged, tiles
+from helpers.files.colour_profiles import in_colour, in_colours_of, in_srgb
 
 REDUCED = 2**19
 """Pixels of the picture in which colours are estimated from coarse to fine; finer than that, only near soft edges."""
@@ -110,10 +111,28 @@ def checkerboard(size):
 def over(cutout, background):
     """Composite an RGBA cutout over a colour (`"white"`, `"#rrggbb"`) or a picture, which is resized to fit.
 
-    Returns an RGB `PIL.Image` of the cutout's size. Raises ValueError for an unknown colour.
+    The background keeps its own colours, whatever the profile of the cutout (see `helpers.files.colour_profiles`), and
+    what is transparent in a picture becomes white. Returns an RGB `PIL.Image` of the cutout's size, with the `info` of
+    the cutout. Raises ValueError for an unknown colour, and where HDR colours are put together with other ones.
     """
     if isinstance(background, str):
-        background = Image.new("RGB", cutout.size, ImageColor.getrgb(background))
-    else:
-        background = background.convert("RGB").resize(cutout.size, Image.Resampling.LANCZOS)
-    return Image.alpha_composite(background.convert("RGBA"), cutout).convert("RGB")
+        background = Image.new("RGB", (1, 1), ImageColor.getrgb(background))
+    background = opaque(background)
+    matched = in_colours_of(background, cutout)
+    if matched is None:  # a profile that only leads away from the photo's colours
+        cutout = in_srgb(cutout)
+        matched = in_colours_of(background, cutout) or background
+    matched = matched.resize(cutout.size, Image.Resampling.LANCZOS)
+    shown = Image.alpha_composite(matched.convert("RGBA"), cutout).convert("RGB")
+    shown.info = dict(cutout.info)
+    return shown
+
+
+def opaque(picture):
+    """A picture of any mode as RGB, on white where it is transparent; its `info` says what its numbers mean."""
+    shown, meaning = in_colour(picture)
+    if shown.mode == "RGBA":
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)  # white in any profile
+    shown = shown.convert("RGB")  # a copy
+    shown.info = meaning
+    return shown

@@ -13,6 +13,7 @@ from helpers.cutout.foreground import foreground_colours
 from helpers.cutout.onnx_cache import find_conversion, keep_conversion, key_of, may_have_gpu
 from helpers.cutout.predictors import OnnxPredictor, TorchPredictor
 from helpers.cutout.refine import refine
+from helpers.files.colour_profiles import in_colour
 from helpers.files.photos import to_rgb
 
 STEP = 32
@@ -67,13 +68,13 @@ class Matter:
 
     def alpha(self, photo):
         """The alpha matte (H, W) float32 in [0, 1] at the photo's size; what was transparent in the photo stays so."""
-        pixels, opacity = _pixels(photo)
+        pixels, opacity, _ = _pixels(photo)
         return _seen_through(alpha_of(self.predict, pixels, self.size), opacity)
 
     def alphas(self, photos):
         """The alpha mattes of several photos, as a list; those that the network sees at one size, it sees together."""
         photos = [_pixels(photo) for photo in photos]
-        small = [shrink(pixels, self.size) for pixels, _ in photos]
+        small = [shrink(pixels, self.size) for pixels, *_ in photos]
         groups, mattes = defaultdict(list), [None] * len(photos)
         for number, each in enumerate(small):
             groups[each.shape].append(number)
@@ -81,34 +82,38 @@ class Matter:
             for numbers in (group[start : start + BATCH] for start in range(0, len(group), BATCH)):
                 maps = self.predict(np.stack([small[number].transpose(2, 0, 1) for number in numbers]))
                 for number, rough in zip(numbers, maps, strict=True):
-                    pixels, opacity = photos[number]
+                    pixels, opacity, _ = photos[number]
                     mattes[number] = _seen_through(refine(rough, small[number], pixels), opacity)
         return mattes
 
     def cutout(self, photo):
         """An RGBA `PIL.Image` with straight alpha and clean foreground colours, at the photo's size.
 
-        What was transparent in the photo stays so.
+        What was transparent in the photo stays so. The cutout's `info` holds the colour profile and the resolution of
+        the photo's, so that `save` writes them.
         """
-        pixels, opacity = _pixels(photo)
+        pixels, opacity, info = _pixels(photo)
         alpha = alpha_of(self.predict, pixels, self.size)
         colours = foreground_colours(pixels, alpha)
         grey = cv2.convertScaleAbs(_seen_through(alpha, opacity), alpha=255)
         del pixels, alpha  # of a large photo, half of the memory
         cutout = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
         cutout[..., 3] = grey
-        return Image.fromarray(cutout)
+        cutout = Image.fromarray(cutout)
+        cutout.info = info
+        return cutout
 
 
 def _pixels(photo):
-    """RGB (H, W, 3) uint8 of a photo, and its own opacity: None, or (H, W) uint8."""
+    """RGB (H, W, 3) uint8 of a photo; its own opacity, None or (H, W) uint8; and the `info` that its cutout keeps."""
     if isinstance(photo, np.ndarray):
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
             raise ValueError(f"a photo array must be (H, W, 3) uint8, found {photo.shape} {photo.dtype}")
-        return photo, None
-    if photo.has_transparency_data:
-        return to_rgb(photo), np.asarray(photo.convert("RGBA").getchannel("A"))
-    return to_rgb(photo), None
+        return photo, None, {}
+    shown, info = in_colour(photo)
+    if photo.info.get("dpi"):
+        info["dpi"] = photo.info["dpi"]
+    return to_rgb(shown), np.asarray(shown.getchannel("A")) if shown.mode == "RGBA" else None, info
 
 
 def _seen_through(alpha, opacity):

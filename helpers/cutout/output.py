@@ -7,7 +7,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from helpers.cutout.foreground import checkerboard, over
+from helpers.files.colour_profiles import in_colours_of
 from helpers.files.photos import to_rgb
+
+INVISIBLE = "transparent everywhere, so that there is nothing to see; save it without transparency"
 
 KINDS = ("cutout", "mask", "trimap", "side-by-side")
 
@@ -26,7 +29,8 @@ class Look(NamedTuple):
     Attributes:
         kind: one of `KINDS`.
         background: of cutouts, alone or beside the photo: None is transparent, "blur" the photo's own, blurred; or a
-            colour (`"white"`, `"#rrggbb"`), or a `PIL.Image`, which is cropped to the photo's shape.
+            colour (`"white"`, `"#rrggbb"`), or a `PIL.Image`, which is cropped to the photo's shape. Both keep their
+            colours, whatever the photo's profile; what is transparent in a picture becomes white.
     """
 
     kind: str = "cutout"
@@ -37,16 +41,26 @@ def render(matter, photo, look):
     """The picture to write of a photo, an RGB or RGBA `PIL.Image`, which a `Matter` cuts out.
 
     RGBA or, on a background, RGB; L for masks and trimaps; RGB and twice as wide for photo and cutout side by side, on
-    a checkerboard where transparent. It takes over the photo's `info`, its colour profile and resolution. Where a
+    a checkerboard where transparent. Its `info` is the photo's: what its numbers mean, and its resolution. Where a
     cutout's alpha is 0, so are its colours: nothing of the old background is left in the file.
+    Raises ValueError for a photo that is transparent everywhere.
     """
+    if is_invisible(photo):
+        raise ValueError(f"the photo is {INVISIBLE}")
     if look.kind in ("mask", "trimap"):
         alpha = matter.alpha(photo)
         shown = Image.fromarray(trimap_of(alpha) if look.kind == "trimap" else (alpha * 255).round().astype(np.uint8))
     else:
-        shown = _shown(photo, _without_hidden_colours(matter.cutout(photo)), look)
+        cutout = _without_hidden_colours(matter.cutout(photo))
+        cutout.info = dict(photo.info)
+        return _shown(photo, cutout, look)
     shown.info = dict(photo.info)
     return shown
+
+
+def is_invisible(photo):
+    """Whether a photo is transparent everywhere, so that nothing of it may be shown."""
+    return photo.mode == "RGBA" and photo.getchannel("A").getextrema()[1] == 0
 
 
 def trimap_of(alpha):
@@ -78,7 +92,9 @@ def blurred_background(photo, cutout):
     mean = colours.mean((0, 1)) / max(seen.mean(), 1e-6)  # where no background is near
     colours, seen = (cv2.GaussianBlur(array, (0, 0), _BLUR * max(size) / _BLURRED_AT) for array in (colours, seen))
     blurred = (colours + 0.001 * mean) / (seen[..., None] + 0.001)
-    return Image.fromarray(cv2.resize(blurred.clip(0, 255).round().astype(np.uint8), photo.size))
+    shown = Image.fromarray(cv2.resize(blurred.clip(0, 255).round().astype(np.uint8), photo.size))
+    shown.info = dict(photo.info)  # the same colours
+    return shown
 
 
 def _without_hidden_colours(cutout):
@@ -99,6 +115,8 @@ def _shown(photo, cutout, look):
     if board is None:
         return shown
     both = Image.new("RGB", (2 * photo.width, photo.height))
-    both.paste(over(photo, board) if photo.mode == "RGBA" else photo)
+    whole = over(photo, board) if photo.mode == "RGBA" else in_colours_of(photo, shown) or photo
+    both.paste(whole)
     both.paste(shown, (photo.width, 0))
+    both.info = shown.info
     return both

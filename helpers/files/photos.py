@@ -1,6 +1,6 @@
 """Reading pictures as they really are: turned by EXIF, grey, palette, 16-bit, CMYK, transparent, broken."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from io import SEEK_END, BytesIO
@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from helpers.files.colour_profiles import in_8_bits, in_colour
+from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
+from helpers.files.colour_profiles import in_colour
+from helpers.files.png import read_colour_chunks
+from helpers.files.tiff import RAW, RAW_REASON, numbers_of, opacity_is_named, resolution_of, seek_photo
 
-ORIENTATION = 0x0112  # the EXIF tag
+ORIENTATION, RESOLUTIONS, RESOLUTION_UNIT = 0x0112, (0x011A, 0x011B), 0x0128  # EXIF tags
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
@@ -32,8 +35,8 @@ def open_picture(path):
 def open_photo(source, name=None):
     """The photo in a file, or in the `bytes` of one: an RGB or RGBA `PIL.Image` as it is shown, first frame only.
 
-    Its `info` holds what its cutout should keep and nothing else: `icc_profile`, one of RGB (see
-    `helpers.files.colour_profiles.in_colour`), and `dpi`. Formats are those of `FORMATS` that are read here, HEIC with the package
+    Its `info` holds what its cutout should keep and nothing else: what its numbers mean, `icc_profile` and
+    `colour_chunks` (see `helpers.files.colour_profiles`), and `dpi` where the file names a resolution. Formats are those of `FORMATS` that are read here, HEIC with the package
     pillow-heif. Errors as in `open_picture`, by `name` or the path; one of them is that the photo has more pixels than
     Pillow's limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
     """
@@ -41,20 +44,26 @@ def open_photo(source, name=None):
     picture = _open(_stream(source), formats=_formats(), name=name)[0]
     dpi = _resolution(picture.info.get("dpi"))
     with _readable(name):
-        shown, profile = in_colour(picture)
-    shown.info = {key: value for key, value in (("icc_profile", profile), ("dpi", dpi)) if value}
+        shown, meaning = in_colour(picture)
+    shown.info = meaning | ({"dpi": dpi} if dpi else {})
     return shown
 
 
 def look_inside(source, name=None):
-    """How many pixels the photo in a file (or in `bytes`) has, and whether other frames or pages follow; not decoded.
+    """How many pixels the photo in a file (or in `bytes`) has, and which of several frames or pages it is.
 
-    Errors as in `open_photo`.
+    The second is "" for a file that holds one photo alone, else words for its owner. Nothing is decoded. Errors as in
+    `open_photo`.
     """
     with _readable(name or source), Image.open(_stream(source), formats=_formats()) as picture:
         # What follows the photo in an MPO file is its preview, its depth or the other eye's: no further page.
         several = picture.format != "MPO" and getattr(picture, "is_animated", False)
-        return picture.width * picture.height, several
+        page = seek_photo(picture) if picture.format == "TIFF" else 0
+        if page:
+            note = f"has a preview or mask as its first page; page {page + 1} is cut out"
+        else:
+            note = "has several frames or pages; the first is cut out" if several else ""
+        return picture.width * picture.height, note
 
 
 @cache
@@ -97,8 +106,12 @@ def _readable(name):
     except FileNotFoundError:
         raise
     except Exception as error:  # a decoder may raise anything on a broken file
-        reason = "no format known here" if isinstance(error, UnidentifiedImageError) else error
-        package = READ_BY.get(Path(str(name)).suffix.lower())
+        reason, suffix = error, Path(str(name)).suffix.lower()
+        if suffix in RAW:
+            reason = RAW_REASON
+        elif isinstance(error, UnidentifiedImageError):
+            reason = "no format known here"
+        package = READ_BY.get(suffix)
         remedy = f"pip install {package}, or replace" if package else "remove or replace"
         raise ValueError(f"{name}: not a readable picture ({reason}); {remedy} the file") from error
 
@@ -107,17 +120,54 @@ def _open(source, least=None, formats=None, name=None):
     """The picture as it is shown, and its full (height, width); a JPEG decoded smaller as `read_reduced` tells."""
     with _readable(name or source), Image.open(source, formats=formats) as picture:
         picture.filename = ""  # else Pillow maps a plain TIFF into memory by the sides it will have once it is turned
-        size = picture.size
+        told = {}
+        if picture.format == "TIFF":
+            seek_photo(picture)
+            told = numbers_of(picture) | {"dpi": resolution_of(picture)}
+        elif picture.format == "PNG":
+            told = {"colour_chunks": read_colour_chunks(picture.fp)}
+        size, is_deep = picture.size, has_16_bits(picture)
         if least and picture.format in ("JPEG", "MPO"):
             scale = _reduction(size, least, _orientation(picture))
             picture.draft(None, (size[0] // scale, size[1] // scale))
         check_claim(picture)
         picture.load()
+        if is_deep:
+            check_upper_bits(picture)
         orientation = _orientation(picture)  # now: a TIFF was turned while it was read
+        if picture.format in ("JPEG", "MPO"):
+            told["dpi"] = _jpeg_resolution(picture)
+        if "dpi" in told:  # instead of what Pillow takes for granted
+            picture.info.pop("dpi", None)
+        picture.info |= {key: value for key, value in told.items() if value}
+        if _is_opaque(picture):
+            picture = picture.convert("RGB")
         if orientation == 1:  # exif_transpose would copy the picture
             return picture, size[::-1]
-        quarter_turn = orientation in range(5, 9)  # the sides change places
-        return ImageOps.exif_transpose(picture), size if quarter_turn else size[::-1]
+        turned = ImageOps.exif_transpose(picture)
+        if orientation not in range(5, 9):
+            return turned, size[::-1]
+        with suppress(TypeError, KeyError):  # a resolution of another form is left out later
+            turned.info["dpi"] = turned.info["dpi"][::-1]  # the sides have changed places
+        return turned, size
+
+
+def _jpeg_resolution(picture):
+    """The (x, y) dots per inch in the header of a JPEG or in its EXIF data; None where both are silent: Pillow says 72."""
+    if picture.info.get("jfif_unit") in (1, 2):
+        return picture.info.get("dpi")
+    try:
+        exif = picture.getexif()
+        scale = {2: 1, 3: 2.54}[exif.get(RESOLUTION_UNIT, 2)]
+        return tuple(float(exif.get(tag, exif[RESOLUTIONS[0]])) * scale for tag in RESOLUTIONS)
+    except Exception:  # damaged data, as in `_orientation`
+        return None
+
+
+def _is_opaque(picture):
+    """Whether the fourth channel is no opacity: screen-capture and scanner programs write 0 there, without a meaning."""
+    unsaid = picture.format == "BMP" or picture.format == "TIFF" and not opacity_is_named(picture)
+    return unsaid and picture.mode == "RGBA" and picture.getchannel("A").getextrema()[1] == 0
 
 
 def _orientation(picture):
@@ -154,7 +204,12 @@ def to_rgb(picture):
 
 def read_photo(path):
     """A photo file as (H, W, 3) uint8 RGB; errors as in `open_picture`."""
-    return to_rgb(open_picture(path))
+    return _rgb(path, open_picture(path))
+
+
+def _rgb(path, picture):
+    with _readable(path):
+        return to_rgb(picture)
 
 
 def read_reduced(path, least=None):
@@ -164,7 +219,7 @@ def read_reduced(path, least=None):
     leaves out that much work. Other files, and all of them without `least`, come whole.
     """
     picture, size = _open(path, least)
-    return to_rgb(picture), size
+    return _rgb(path, picture), size
 
 
 def picture_size(path):

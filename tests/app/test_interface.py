@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import urllib.parse
 import urllib.request
 import warnings
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -29,6 +31,7 @@ from support import ROOT, draw_portrait
 from helpers.app import desk as uploads
 from helpers.app.desk import LIMITS, MAX_BYTES, Desk, Refused
 from helpers.cutout import load_matter, over
+from helpers.files.colour_profiles import in_srgb
 from helpers.files.photos import open_photo
 from helpers.networks.registry import weights_out
 from helpers.u2net import U2Net
@@ -506,3 +509,30 @@ def test_a_batch_that_is_too_large_or_has_nothing_in_it_gives_no_archive(home, t
     assert archive is None
     assert "empty.jpg" in report
     assert list(home.iterdir()) == []
+
+
+def test_a_background_keeps_its_colours_and_hides_what_is_hidden(home, tmp_path):
+    """The photo is of linear light; white on the page, where nothing of the picture is seen."""
+    linear = struct.pack(">I4sI", 4, b"gAMA", 100_000)
+    linear += struct.pack(">I", zlib.crc32(linear[4:]))
+    Image.new("RGB", (8, 6), (55, 55, 55)).save(tmp_path / "photo.png")
+    data = (tmp_path / "photo.png").read_bytes()
+    (tmp_path / "photo.png").write_bytes(data[:33] + linear + data[33:])
+    backdrop = Image.new("RGBA", (8, 6), (255, 0, 255, 0))
+    backdrop.paste((230, 30, 30, 255), (0, 3, 8, 6))
+    backdrop.save(tmp_path / "backdrop.png")
+    desk = Desk(LeftHalf())
+    work = desk.cut(tmp_path / "photo.png")
+    with Image.open(work.original) as original:
+        assert np.abs(np.subtract(original.getpixel((0, 0)), 128)).max() <= 2  # as a screen shows it
+    for file in desk.place(work, "Picture", picture=tmp_path / "backdrop.png")[:1]:
+        placed = open_photo(file)
+        assert placed.getpixel((0, 0)) == (55, 55, 55)
+        assert placed.getpixel((7, 0)) == (255, 255, 255)
+        assert np.abs(np.subtract(in_srgb(placed).getpixel((7, 5)), (230, 30, 30))).max() <= 3
+
+
+def test_a_photo_that_is_transparent_everywhere_is_refused_with_the_reason(home, tmp_path):
+    Image.new("RGBA", (8, 6), (255, 0, 255, 0)).save(tmp_path / "photo.png")
+    with pytest.raises(Refused, match=r"photo\.png: transparent everywhere"):
+        Desk(LeftHalf()).cut(tmp_path / "photo.png")

@@ -10,14 +10,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from support import ROOT
 from torch import nn
 
+from helpers.cutout import over
 from helpers.cutout.matter import BATCH, Matter, alpha_of, load_matter, shrink
 from helpers.cutout.predictors import TorchPredictor
 from helpers.cutout.refine import PLAIN
 from helpers.export.__main__ import write_safetensors
+from helpers.files.photos import open_photo, open_picture, sample_portraits
 from helpers.u2net import LITE, U2Net, normalise, to_official
 
 
@@ -178,6 +180,7 @@ def test_twelve_megapixels_need_a_quarter_of_what_fifty_may():
     pytest.importorskip("resource")
     code = """
 import resource, numpy as np
+from helpers.cutout import over
 from helpers.cutout.matter import Matter
 
 def predict(images):
@@ -303,10 +306,21 @@ def test_the_best_weights_that_lie_there_are_taken(tmp_path, monkeypatch):
 
 
 def test_the_original_weights_find_the_person_in_a_real_photo(shared):
-    from helpers.files.photos import open_picture, sample_portraits
-
     matter = load_matter(shared / "weights" / "u2netp.pth", "cpu")
     alpha = matter.alpha(open_picture(sample_portraits()[0]))
     assert alpha.shape == (600, 512)
     assert alpha[250:330, 230:300].min() > 0.9  # the face
     assert not alpha[:80, 420:].any()  # the sky beside the cap
+
+
+def test_the_cutout_of_a_photo_is_saved_with_its_colours_and_resolution(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(noise(40, 30)).save(tmp_path / "photo.jpg", icc_profile=profile, dpi=(300, 300))
+    matter = Matter(always(1.0), 32)
+    for read in (open_photo, open_picture):
+        cutout = matter.cutout(read(tmp_path / "photo.jpg"))
+        assert cutout.info == {"icc_profile": profile, "dpi": (300, 300)}
+        over(cutout, "white").save(tmp_path / "white.png")
+        with Image.open(tmp_path / "white.png") as saved:
+            assert saved.info["icc_profile"] == profile
+    assert matter.cutout(noise(40, 30)).info == {}

@@ -83,8 +83,8 @@ def attack(target, data, folder):
 def photo(data, _folder):
     """A photo as the command and the page get it: looked into, opened, and what it became written as PNG and read."""
     with refusal("a photo"):
-        pixels, several = look_inside(data, "a photo")
-        assert pixels > 0 and several in (True, False)
+        pixels, note = look_inside(data, "a photo")
+        assert pixels > 0 and isinstance(note, str)
         if pixels > LARGE:
             return
     with refusal("a photo"):

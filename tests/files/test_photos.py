@@ -1,5 +1,6 @@
 """Pictures of every mode, turned and broken, with the values that must come out."""
 
+import struct
 import subprocess
 import sys
 import zlib
@@ -74,8 +75,8 @@ def rgb_of(picture):
     ("CMYK", (0, 0, 0, 0), (255, 255, 255)), ("CMYK", (255, 0, 0, 0), (0, 255, 255)),
     ("CMYK", (0, 0, 0, 255), (0, 0, 0)),
     ("I;16", 65535, (255, 255, 255)), ("I;16", 257 * 77, (77, 77, 77)), ("I;16B", 257 * 77, (77, 77, 77)),
-    ("I", 65535, (255, 255, 255)), ("I", 257 * 77, (77, 77, 77)), ("I", -5, (0, 0, 0)), ("I", 10**6, (255,) * 3),
-    ("F", 77.4, (77, 77, 77)), ("F", 300.0, (255, 255, 255)), ("F", -1.0, (0, 0, 0)),
+    ("I", 65535, (255, 255, 255)), ("I", 257 * 77, (77, 77, 77)),
+    ("F", 77.4, (77, 77, 77)), ("F", 300.0, (255, 255, 255)), ("F", 0.6, (153, 153, 153)),
 ])  # fmt: skip
 def test_every_mode_gives_its_colour(mode, colour, rgb):
     assert rgb_of(Image.new(mode, (5, 4), colour)) == rgb
@@ -255,15 +256,15 @@ def test_of_several_frames_the_first_is_taken_and_it_is_told(form, extension, tm
     frames = [Image.new("RGB", (6, 4), colour) for colour in ("black", "white")]
     frames[0].save(tmp_path / f"one.{extension}", form)
     frames[0].save(tmp_path / f"two.{extension}", form, save_all=True, append_images=frames[1:])
-    assert look_inside(tmp_path / f"one.{extension}") == (24, False)
-    assert look_inside(tmp_path / f"two.{extension}") == (24, True)
+    assert look_inside(tmp_path / f"one.{extension}") == (24, "")
+    assert look_inside(tmp_path / f"two.{extension}") == (24, "has several frames or pages; the first is cut out")
     assert np.asarray(open_photo(tmp_path / f"two.{extension}").convert("L")).max() == 0
 
 
 def test_the_preview_in_a_phones_jpeg_is_no_second_page(tmp_path):
     frames = [Image.new("RGB", (6, 4), colour) for colour in ("black", "white")]
     frames[0].save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=frames[1:])
-    assert look_inside(tmp_path / "photo.jpg") == (24, False)
+    assert look_inside(tmp_path / "photo.jpg") == (24, "")
     assert open_photo(tmp_path / "photo.jpg").getpixel((0, 0)) == (0, 0, 0)
 
 
@@ -410,3 +411,68 @@ def test_a_mask_of_a_few_bytes_that_tells_of_a_gigabyte_takes_no_memory(tmp_path
     command = [sys.executable, "-c", MEMORY, tmp_path / "mask.png"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 100_000  # KiB
+
+
+# --------------------------------------------------------------------------------------------- opacity and resolution
+
+
+def bitmap(path, opacity):
+    """A BMP file of 32 bits, red, as screen-capture programs write it; `opacity` is its fourth byte."""
+    pixels = bytes([0, 0, 200, opacity]) * 12
+    header = struct.pack("<IiiHHIIiiII", 124, 4, 3, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs"
+    start = struct.pack("<IHHI", 138 + len(pixels), 0, 0, 138)
+    path.write_bytes(b"BM" + start + (header + masks).ljust(124, b"\0") + pixels)
+
+
+def test_a_bmp_whose_opacity_is_0_everywhere_has_none(tmp_path):
+    for opacity, shown in ((0, (200, 0, 0)), (255, (200, 0, 0, 255)), (9, (200, 0, 0, 9))):
+        bitmap(tmp_path / "screen.bmp", opacity)
+        assert open_photo(tmp_path / "screen.bmp").getpixel((1, 1)) == shown
+        assert open_picture(tmp_path / "screen.bmp").has_transparency_data == (opacity > 0)
+        assert read_photo(tmp_path / "screen.bmp")[1, 1].tolist() == [200, 0, 0]
+
+
+def test_a_tiff_that_does_not_call_its_fourth_channel_opacity_is_opaque_where_it_is_0(tmp_path):
+    Image.new("RGBA", (4, 3), (200, 0, 0, 0)).save(tmp_path / "said.tif")
+    assert open_photo(tmp_path / "said.tif").getpixel((1, 1)) == (200, 0, 0, 0)
+    data = (tmp_path / "said.tif").read_bytes()
+    entry = struct.pack("<HHI", 338, 3, 1)
+    assert data.count(entry) == 1
+    (tmp_path / "unsaid.tif").write_bytes(data.replace(entry, struct.pack("<HHI", 339, 3, 1)))  # format of samples
+    (tmp_path / "unsaid.tif").write_bytes(data.replace(entry + b"\2", struct.pack("<HHI", 339, 3, 1) + b"\1"))
+    assert open_photo(tmp_path / "unsaid.tif").getpixel((1, 1)) == (200, 0, 0)
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif", "webp", "gif"])
+def test_a_photo_that_names_no_resolution_gets_none(extension, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    options = {"exif": exif} if extension in ("jpg", "png", "webp") else {}
+    Image.new("RGB", (4, 3)).save(tmp_path / f"photo.{extension}", **options)
+    assert "dpi" not in open_photo(tmp_path / f"photo.{extension}").info
+
+
+@pytest.mark.parametrize("tags, dpi", [
+    ({0x011A: 72.0, 0x011B: 72.0, 0x0128: 2}, (72, 72)), ({0x011A: 240.0, 0x011B: 120.0}, (240, 120)),
+    ({0x011A: 100.0, 0x011B: 100.0, 0x0128: 3}, (254, 254)), ({0x011A: 300.0}, (300, 300)),
+    ({0x011A: 300.0, 0x0128: 1}, None), ({0x0128: 2}, None),
+])  # fmt: skip
+def test_the_resolution_in_a_jpegs_exif_data_is_kept(tags, dpi, tmp_path):
+    exif = Image.Exif()
+    for tag, value in tags.items():
+        exif[tag] = value
+    Image.new("RGB", (4, 3)).save(tmp_path / "photo.jpg", exif=exif)
+    found = open_photo(tmp_path / "photo.jpg").info.get("dpi")
+    assert found == (dpi and pytest.approx(dpi))
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
+def test_a_turned_photo_has_its_resolution_turned(extension, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"tiffinfo": {0x0112: 6}} if extension == "tif" else {"exif": exif}
+    Image.new("RGB", (4, 3)).save(tmp_path / f"fax.{extension}", dpi=(200, 100), **options)
+    photo = open_photo(tmp_path / f"fax.{extension}")
+    assert photo.size == (3, 4)
+    assert photo.info["dpi"] == pytest.approx((100, 200), abs=0.02)
