@@ -8,6 +8,7 @@ alphas as their truth ("soft labels", Hinton et al., "Distilling the knowledge i
 """
 
 import argparse
+import csv
 import sys
 from pathlib import Path
 
@@ -30,6 +31,9 @@ LEAST_SHARE = 0.05
 
 STANDING = 0.7
 """Photos whose upper body is a smaller part of their longer side show a person from further away as well."""
+
+WHOLE = "-whole"
+"""Ends the name of a whole photo, beside the close one."""
 
 NARROWEST = 80
 """Pixels that a strip beside a person needs to become a background."""
@@ -76,7 +80,9 @@ def label(teachers, paths, out):
     `teachers` are `Matter`s. Photos that are unreadable or whose alpha is unsure are named and left out.
     """
     out, written = Path(out), 0
-    for number, path in enumerate(tqdm(paths, desc="soft labels", mininterval=1)):
+    names = {path: f"{number:05d}-{path.stem}" for number, path in enumerate(paths)}  # stems alone may be equal
+    _write_persons(out / "portraits" / "meta.csv", names.values())
+    for path, name in tqdm(names.items(), desc="soft labels", mininterval=1):
         try:
             photo = read_photo(path)
         except ValueError as error:
@@ -93,16 +99,26 @@ def label(teachers, paths, out):
         if not is_sure(alpha):
             tqdm.write(f"skipped: {path}: the teachers are not sure")
             continue
-        name = f"{number:05d}-{path.stem}"  # photos of different folders may share their stem
         _save_pair(out / "portraits", name, portrait, alpha)
         if side < STANDING * max(whole.shape) and is_sure(whole):
-            _save_pair(out / "portraits", f"{name}-whole", photo, whole)
+            _save_pair(out / "portraits", name + WHOLE, photo, whole)
         cutout = np.dstack([foreground_colours(portrait, alpha), _grey(alpha)])
         _save(out / "composites" / "cutouts" / "train" / f"{name}.png", cutout)
         for place, strip in enumerate(beside(photo, whole)):
             _save(out / "composites" / "backgrounds" / f"{name}-{place}.jpg", strip)
         written += 1
     return written
+
+
+def _write_persons(path, names):
+    """Write the meta.csv that ties the close and the whole picture of each photo: one person, so one split.
+
+    The person id is the name of the photo's cutout in `composites/`, so that both data sets decide alike.
+    """
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image_name", "user_id"])
+        writer.writerows([f"{name}{ending}.jpg", name] for name in names for ending in ("", WHOLE))
 
 
 def _save_pair(folder, name, photo, alpha):

@@ -12,6 +12,7 @@ from helpers.cutout import Matter
 from helpers.cutout.predictors import TorchPredictor
 from helpers.datasets.layouts import find_splits
 from helpers.datasets.pairs import read_alpha
+from helpers.datasets.splits import user_ids
 from helpers.samples.mixing import Source, mix
 from helpers.soft_labels import NARROWEST, beside, is_sure, label, main, soft_alpha, upper_body
 
@@ -114,6 +115,25 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
     train, _ = mix([Source(out / "composites"), Source(out / "portraits")], transforms, "mattes")
     sample = train[0, 0]
     assert sample.image.shape == (3, 32, 32) and sample.alpha.max() > 200
+
+
+def test_the_pictures_of_one_photo_are_in_one_split(matter, tmp_path, capsys):
+    """The close and the whole portrait and the cutout: to train on one and validate on another tests memory."""
+    (tmp_path / "photos").mkdir()
+    for i in range(12):
+        photo = photo_of((60, 120, 180, 80))
+        photo[:50, :, 2] = 20 * i
+        Image.fromarray(photo).save(tmp_path / "photos" / f"{i}.png")
+    assert label([matter], sorted((tmp_path / "photos").iterdir()), tmp_path / "out") == 12
+    portraits = find_splits(tmp_path / "out" / "portraits", "mattes")
+    composites = find_splits(tmp_path / "out" / "composites")
+    assert [sum(len(found.pairs) for found in splits.values()) for splits in (portraits, composites)] == [24, 12]
+    photos = {
+        split: {pair.image.stem.removesuffix("-whole") for pair in portraits[split].pairs + composites[split].pairs}
+        for split in ("train", "val")
+    }
+    assert photos["val"] and not photos["train"] & photos["val"]
+    assert len(user_ids(tmp_path / "out" / "portraits", portraits["val"].pairs)) == len(photos["val"])
 
 
 def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):

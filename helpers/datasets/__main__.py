@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from helpers.datasets.check import check
+from helpers.datasets.ground_truth import summary
 from helpers.datasets.layouts import LAYOUTS, find_splits
 from helpers.datasets.manifests import MANIFEST, write_manifest
 from helpers.datasets.prepare import prepare
@@ -96,15 +97,17 @@ def _manifest(options):
         from helpers.plots import counts  # brings matplotlib and torch
 
         counts(listed).savefig(options.figure)
-    return _told(listed, failed, out)
+    return _report(listed, failed, out)
 
 
 def _prepare(options):
     done = prepare(options.folder, options.out, options.size, options.truth, options.layout, options.workers)
-    return _told(done.splits, done.failed, options.out)
+    for line in summary(done.remarks):
+        print(line, file=sys.stderr)
+    return _report(done.splits, done.failed, options.out)
 
 
-def _told(splits, failed, out):
+def _report(splits, failed, out):
     """Print what was written and what was left out; returns the exit code."""
     if failed:
         print("\n".join([f"cannot be read and left out: {len(failed)}", *first_lines(failed)]), file=sys.stderr)

@@ -1,15 +1,15 @@
 """Whether a data set is fit to train on: every file read, every file paired, and nothing twice or in two splits."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from helpers.datasets.duplicates import digest, first_alike, look
+from helpers.datasets.ground_truth import Remark, read_ground_truth
 from helpers.datasets.layouts import find_splits
-from helpers.datasets.pairs import read_alpha
-from helpers.datasets.splits import users_of
+from helpers.datasets.splits import person_of, users_of
+from helpers.files.folders import is_photo, walk
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import read_reduced
 from helpers.files.text import fault_of, first_lines
@@ -25,15 +25,20 @@ class Kind(StrEnum):
     AMBIGUOUS = "files that share a name"
     UNREADABLE = "pairs that cannot be read"
     SIZES = "truths of another size"
-    FAINT = "truths nowhere above half"  # class ids read as grey values, probably
+    FAINT = Remark.FAINT.value  # class ids, probably
+    NOT_CLASSES = Remark.NOT_CLASSES.value
+    UNSURE = Remark.UNSURE.value
+    ZERO_ONE = Remark.ZERO_ONE.value
+    NO_BACKGROUND = Remark.NO_BACKGROUND.value
     EMPTY = "truths without a person"
     TWICE = "photos twice in the split"
     LEAK = "photos also in another split"
     SHARED_PERSON = "persons also in another split"
+    PASSED_OVER = "files that are no photos"
 
 
-NOTES = (Kind.EMPTY,)
-"""What is told, but is no problem: a picture of nobody teaches what is background."""
+NOTES = (Kind.NOT_CLASSES, Kind.UNSURE, Kind.ZERO_ONE, Kind.NO_BACKGROUND, Kind.EMPTY, Kind.PASSED_OVER)
+"""What is shown but is no problem: the file can be used as it is. A picture of nobody teaches what is background."""
 
 
 class Finding(NamedTuple):
@@ -64,7 +69,8 @@ class Report(NamedTuple):
             if found:
                 sections += ["", f"{kind}: {len(found)}{' (no problem)' if kind in NOTES else ''}"]
                 sections += [f"  {line}" for line in first_lines([finding.text for finding in found])]
-        table = [f"{name:<30}" + "".join(f"{value:>8}" for value in values) for name, *values in rows]
+        width = max(map(len, Kind))
+        table = [f"{name:<{width}}" + "".join(f"{value:>8}" for value in values) for name, *values in rows]
         return "\n".join([*table, *sections, "", f"{self.problems or 'no'} problem{'s' * (self.problems != 1)}"])
 
 
@@ -78,7 +84,7 @@ def check(folder, truth="annotations", layout=None, workers=None):
     """
     splits = find_splits(folder, truth, layout)
     listed = [(split, pair) for split, found in splits.items() for pair in found.pairs]
-    findings, readable = [*_unpaired(splits), *_shared_persons(folder, splits)], []
+    findings, readable = [*_unpaired(splits), *_shared_persons(folder, splits), *_passed_over(splits)], []
     results = in_parallel(_look_at, [pair for _, pair in listed], workers)
     for (split, pair), seen in zip(listed, results, strict=True):
         findings += [Finding(kind, split, text) for kind, text in seen.faults]
@@ -97,18 +103,17 @@ class _Seen(NamedTuple):
 
 def _look_at(pair):
     try:
-        (photo, size), alpha = read_reduced(pair.image, _LEAST), read_alpha(pair)
+        photo, size = read_reduced(pair.image, _LEAST)
+        alpha, remarks = read_ground_truth(pair.truth, pair.reading)
         fingerprint = digest(pair.image)
     except Exception as error:  # a decoder may raise anything on a broken file
         return _Seen([(Kind.UNREADABLE, fault_of(pair.image, error))])
-    faults = []
+    faults = [(Kind(remark), text) for remark, text in remarks]
     if alpha.shape != size:
         theirs, ours = (f"{width}×{height}" for height, width in (alpha.shape, size))
         faults.append((Kind.SIZES, f"{pair.truth}: {theirs} pixels, but its photo {pair.image} has {ours}"))
     if not alpha.any():
         faults.append((Kind.EMPTY, str(pair.truth)))
-    elif alpha.max() < 128:
-        faults.append((Kind.FAINT, f"{pair.truth}: at most {alpha.max()} of 255"))
     return _Seen(faults, fingerprint, look(photo))
 
 
@@ -120,15 +125,27 @@ def _unpaired(splits):
             yield from (Finding(kind, split, str(path)) for path in paths)
 
 
+def _passed_over(splits):
+    """Findings for the files beside photos and truths that are no photos by their names, once for each folder."""
+    seen = set()
+    for split, found in splits.items():
+        paths = [path for pair in found.pairs for path in (pair.image, pair.truth)]
+        folders = sorted({path.parent for path in paths + found.photos_alone + found.truths_alone} - seen)
+        seen.update(folders)
+        for folder in folders:
+            _, names = next(walk(folder))
+            yield from (Finding(Kind.PASSED_OVER, split, str(folder / name)) for name in names if not is_photo(name))
+
+
 def _shared_persons(folder, splits):
     """Findings for the persons that meta.csv names in more than one split; each is told once in a later one."""
     users, first = users_of(folder), {}
     for split, found in splits.items():
         told = set()
         for pair in found.pairs:
-            person = users.get(pair.image.stem)
-            if person is None or Path(person).stem == pair.image.stem:
-                continue  # a picture of nobody knows whom; that two splits use the same names means nothing
+            person = person_of(pair, users)
+            if person is None:
+                continue
             earlier_split, earlier = first.setdefault(person, (split, pair.image))
             if earlier_split != split and person not in told:
                 told.add(person)

@@ -8,15 +8,23 @@ import re
 import warnings
 from pathlib import Path
 
+from helpers.datasets.ground_truth import CLASSES
 from helpers.datasets.layout_table import LAYOUTS, category_of, easyportrait
 from helpers.datasets.manifests import MANIFEST, read_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.splits import SPLITS, Found, users_of, with_validation
-from helpers.files.folders import composed, is_photo, no_photos, walk
+from helpers.files.folders import composed, in_words, is_photo, no_photos, walk
 from helpers.files.text import read_text
 
-CLASSES = ("BACKGROUND", "PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW", "LEFT_EYE", "RIGHT_EYE", "LIPS", "TEETH")
-"""EasyPortrait's class names (table 1 of the report); the position is the pixel value in an annotation PNG."""
+__all__ = [
+    "CLASSES",
+    "LAYOUTS",
+    "backgrounds_in",
+    "find_pairs",
+    "find_splits",
+    "recognise",
+    "splits_in",
+]
 
 OPAQUE = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm")  # no alpha channel
 WORDS = {"tr": "train", "va": "val", "te": "test"}  # by the first letters of what a folder is called
@@ -114,9 +122,10 @@ def _recognise(folder, tree):
         )
     if not fitting:
         seen = ", ".join(pictures[:5]) + (", …" if len(pictures) > 5 else "") or "no folder"
+        others = in_words(place / name for place, names in tree.values() for name in names if not is_photo(name))
         known = "\n".join(f"  {name}: {layout.tree}" for name, layout in LAYOUTS.items())
         raise FileNotFoundError(
-            f"{folder}: of no known layout; pictures lie in {seen}. Unpack all archives of the data set into this "
+            f"{folder}: of no known layout; pictures lie in {seen}{f', beside {others}' if others else ''}. Unpack all archives of the data set into this "
             f"folder, correct the path, arrange the files like one of these, or list them in a {MANIFEST}:\n{known}"
         )
     return fitting[0]

@@ -10,12 +10,14 @@ the CSV file, or absolute.
 import csv
 import io
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
 from helpers.datasets.pairs import READINGS, Pair
 from helpers.datasets.splits import SPLITS, Found, users_of, with_validation
 from helpers.files.atomic import whole_file
+from helpers.files.folders import as_on_disk
 from helpers.files.photos import picture_size
 from helpers.files.text import read_text, shown
 
@@ -97,14 +99,42 @@ def _written(folder, path):
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
+def _located(folder, text):
+    """The file that a cell names, relative to the manifest's folder; a path at which there is nothing if it is missing.
+
+    Spaces and quotation marks around a name and the backslashes of Windows are taken off if the file is there only
+    then, and a name may be in another Unicode form. Raises ValueError for an empty cell and for a drive of Windows.
+    """
+    bare = text.strip().strip("'\"")
+    if not bare:
+        raise ValueError("needs an image and a mask")
+    plain = bare.replace("\\", "/")
+    for name in dict.fromkeys((text, text.strip(), bare, plain)):
+        path = as_on_disk(folder / name)
+        if path.is_file():
+            return path
+    if os.name != "nt" and (drive := re.match(r"[A-Za-z]:/|//", plain)):
+        raise ValueError(
+            f"{shown(bare)}: {drive[0]!r} begins a path on Windows, which means nothing on this system. Write the path "
+            "from the folder of the manifest on, with forward slashes: images/a.jpg"
+        )
+    return folder / plain
+
+
 def _parsed(folder, row):
     """Split and pair of one line {column: text}; raises ValueError that says what is wrong with it."""
     if None in row or None in row.values():
-        raise ValueError("has more or fewer fields than the first line")
+        if any("\n" in text for text in row.values() if isinstance(text, str)):
+            raise ValueError(
+                'has a quotation mark (") without its partner. Begin and end a name with a quotation mark, and write '
+                'two for one inside it: "5"" screen.jpg"'
+            )
+        raise ValueError(
+            "has more or fewer fields than the first line. Put a name that holds the separator, such as a comma, into "
+            'quotation marks: "Smith, Jane.jpg"'
+        )
+    image, mask = (_located(folder, row[column]) for column in ("image", "mask"))
     row = {column: text.strip() for column, text in row.items()}
-    if not row["image"] or not row["mask"]:
-        raise ValueError("needs an image and a mask")
-    image, mask = folder / row["image"], folder / row["mask"]
     split = row.get("split") or "train"
     reading = row.get("reading") or ("opacity" if image == mask else "grey")
     rough = row.get("rough", "").lower()

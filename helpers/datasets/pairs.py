@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 
-from helpers.files.photos import REDUCTIONS, open_picture, read_grey, read_reduced
+from helpers.datasets.ground_truth import READINGS, read_ground_truth
+from helpers.files.photos import REDUCTIONS, read_reduced
 
-READINGS = ("classes", "grey", "opacity")
-"""How a truth file is meant: class ids of which every one but 0 is the person (EasyPortrait); grey values, 0 to 255 or
-0 to 1, soft or hard; or the alpha channel of a transparent picture (AISegment, cutouts)."""
+__all__ = ["READINGS", "Pair", "read_alpha", "read_pair", "read_remarked_pair"]
 
 
 class Pair(NamedTuple):
@@ -39,21 +37,8 @@ class Pair(NamedTuple):
 
 
 def read_alpha(pair):
-    """The truth of a pair as (H, W) uint8 alpha; errors name the file, as in `helpers.files.photos`."""
-    if pair.reading == "opacity":
-        return np.array(open_transparent(pair.truth).getchannel("A"))
-    truth = read_grey(pair.truth)
-    if pair.reading == "classes":
-        return cv2.threshold(truth, 0, 255, cv2.THRESH_BINARY)[1]
-    return truth * np.uint8(255) if truth.max() <= 1 else truth
-
-
-def open_transparent(path):
-    """The picture in a file as RGBA `PIL.Image`. Raises ValueError for one that can't be transparent."""
-    picture = open_picture(path)
-    if not picture.has_transparency_data:
-        raise ValueError(f"{path}: has no alpha channel to take the truth from; save it as RGBA PNG")
-    return picture.convert("RGBA")
+    """The ground truth of a pair as alpha (H, W) uint8; errors as in `read_ground_truth`."""
+    return read_ground_truth(pair.truth, pair.reading).alpha
 
 
 def read_pair(pair, least=None):
@@ -63,13 +48,22 @@ def read_pair(pair, least=None):
     that many pixels then, which costs a fraction of the time; the alpha is brought to the same size by area averages.
     Raises ValueError naming the file that is unreadable, or both files if their sizes differ.
     """
-    (image, (height, width)), alpha = read_reduced(pair.image, least), read_alpha(pair)
+    image, alpha, _ = read_remarked_pair(pair, least)
+    return image, alpha
+
+
+def read_remarked_pair(pair, least=None):
+    """As `read_pair`, and the `Remark`s on the ground truth."""
+    (image, (height, width)), (alpha, remarks) = (
+        read_reduced(pair.image, least),
+        read_ground_truth(pair.truth, pair.reading),
+    )
     if (height, width) != alpha.shape:
         raise ValueError(
             f"{pair.truth}: {alpha.shape[1]}×{alpha.shape[0]} pixels, but its photo {pair.image} has {width}×{height} "
             "(after EXIF rotation); replace or remove the pair"
         )
-    return image, alpha if image.shape[:2] == alpha.shape else _reduced(alpha, image.shape[:2])
+    return image, alpha if image.shape[:2] == alpha.shape else _reduced(alpha, image.shape[:2]), remarks
 
 
 def _reduced(alpha, size):

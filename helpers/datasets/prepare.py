@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from helpers.datasets.ground_truth import Remark
 from helpers.datasets.layouts import backgrounds_in, find_splits
 from helpers.datasets.manifests import MANIFEST, write_manifest
-from helpers.datasets.pairs import Pair, read_pair
+from helpers.datasets.pairs import Pair, read_remarked_pair
 from helpers.files.atomic import remove_leftovers, whole_file
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import picture_size, read_photo
@@ -25,10 +26,16 @@ _PEOPLE = ("meta.csv", "annotations/meta.csv", "meta/meta.csv")  # where `helper
 
 
 class Prepared(NamedTuple):
-    """What `prepare` did: the pairs of the copy, {split: [Pair]}, and a line for each picture that was left out."""
+    """What `prepare` did.
+
+    Attributes:
+        splits: the pairs of the copy. failed: a line for each picture that was left out.
+        remarks: what is odd about the ground truths that were read, see `helpers.datasets.ground_truth`.
+    """
 
     splits: dict[str, list[Pair]]
     failed: list[str]
+    remarks: list[tuple[Remark, str]]
 
 
 def prepare(folder, out, size=512, truth="annotations", layout=None, workers=None):
@@ -61,14 +68,15 @@ def prepare(folder, out, size=512, truth="annotations", layout=None, workers=Non
 
     results = list(in_parallel(_copy_pair, tasks, workers, "pairs"))
     failed = [result for result in results if isinstance(result, str)]
-    sizes = {copy.image: result for (_, copy, _), result in zip(tasks, results) if not isinstance(result, str)}
+    done = {copy.image: result for (_, copy, _), result in zip(tasks, results) if not isinstance(result, str)}
+    sizes = {image: size for image, (size, _) in done.items()}
     # Twice the size: `helpers.samples.composites` shows pieces of them, down to half of each side.
     places = [(path, place, 2 * size) for path, place in backgrounds.items()]
     failed += filter(None, in_parallel(_copy_background, places, workers, "backgrounds"))
     _copy_people(folder, out)
     splits = {split: [copy for _, copy in plan[split] if copy.image in sizes] for split in plan}
     write_manifest(out / MANIFEST, splits, sizes)
-    return Prepared(splits, failed)
+    return Prepared(splits, failed, [remark for _, remarks in done.values() for remark in remarks])
 
 
 def shrunk(array, size):
@@ -142,26 +150,26 @@ def _begin(out, record):
 
 
 def _copy_pair(task):
-    """(height, width) of the copy of a pair, which is made if it isn't there; a line if it cannot be read."""
+    """Size (height, width) and remarks of the copy of a pair, which is made if it isn't there; a line if unreadable."""
     pair, copy, size = task
     try:
         if _is_current((copy.image, copy.truth), (pair.image, pair.truth)):
-            return picture_size(copy.image)
+            return picture_size(copy.image), []
         # Whole: a JPEG decoded smaller would be less sharp, and up to a pixel off its truth if its sides aren't
         # multiples of 8.
-        photo, alpha = read_pair(pair)
+        photo, alpha, remarks = read_remarked_pair(pair)
     except Exception as error:  # a decoder may raise anything on a broken file
         return fault_of(pair.image, error)
     if pair.is_cutout:
         picture = shrunk_cutout(photo, alpha, size)
         _save(picture, copy.image, "PNG")
-        return picture.shape[:2]
+        return picture.shape[:2], remarks
     photo, alpha = shrunk(photo, size), shrunk(alpha, size)
     if alpha.max() <= 1:
         alpha = np.zeros_like(alpha)  # 1 of 255 would be read as 1 of 1
     _save(photo, copy.image, "JPEG", quality=95, subsampling=0)
     _save(alpha, copy.truth, "PNG")
-    return photo.shape[:2]
+    return photo.shape[:2], remarks
 
 
 def _copy_background(task):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.datasets.pairs import Pair
+from helpers.files.folders import composed, parts_below
 from helpers.files.text import read_text, shown
 
 SPLITS = ("train", "val", "test")
@@ -46,14 +47,17 @@ def _first_names(files):
 def with_validation(splits, users=None):
     """The splits {name: `Found`} in the order of `SPLITS`; if they have a train and no val, val is a tenth of train.
 
-    Which pictures, a hash of their stems tells, or of their persons as far as `users` {stem: person} knows them; so no
-    person is in both, and pictures that are added later move none of the others from one split to the other. Only sets
-    so small that all hashes or none fall into the tenth are an exception: each of the two splits keeps one stem.
+    A hash of the file stem decides the split, or a hash of the person id where `users`, as from `users_of`, knows it.
+    So no person is in both splits, and pictures that are added later move no other picture. In a small set the hashes
+    may put all pictures or none into the tenth; then each of the two splits keeps one stem. If all pictures have the
+    same stem, the names of their folders are hashed with it.
     """
     splits, users = dict(splits), users or {}
     if "train" in splits and "val" not in splits:
         train = splits["train"]
-        named = [(pair, users.get(pair.image.stem, pair.image.stem)) for pair in train.pairs]
+        named = [(pair, person_of(pair, users) or composed(pair.image.stem)) for pair in train.pairs]
+        if not users and len({name for _, name in named}) == 1:
+            named = [(pair, composed("/".join(pair.image.with_suffix("").parts[-2:]))) for pair in train.pairs]
         ranked = sorted((rank_of(name), name) for name in {name for _, name in named})
         count = min(max(sum(rank < VALIDATED for rank, _ in ranked), 1), len(ranked) - 1)
         if count > 0:
@@ -70,29 +74,43 @@ def rank_of(name):
 
 
 def users_of(folder):
-    """{stem of a picture: person} by the `user_id` column of a folder's meta.csv; empty without one.
+    """{name of a picture: person id} by the `user_id` column of a data set's meta.csv; empty without one.
 
+    The names are as in the column `image_name` or `attachment_id`, without suffix; a name may have folders before it.
+    A name that is listed with several persons belongs to none of them, since it can be of several pictures.
     Raises ValueError naming a meta.csv that cannot be understood.
     """
-    users = {}
+    users, several = {}, set()
+    folder = Path(folder).parent if Path(folder).is_file() else Path(folder)
     for place in ("", "annotations", "meta"):
-        path = Path(folder) / place / "meta.csv"
+        path = folder / place / "meta.csv"
         if path.is_file():
             lines = read_text(path).splitlines()
             try:
                 for row in csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ","):
                     name = row.get("image_name") or row.get("attachment_id") or ""
-                    users[os.path.splitext(name)[0]] = row.get("user_id") or name
+                    name = os.path.splitext(composed(name).replace("\\", "/"))[0]
+                    if row.get("user_id") and users.setdefault(name, row["user_id"]) != row["user_id"]:
+                        several.add(name)
             except csv.Error as error:
                 raise ValueError(f"{path}: {error}; correct or remove the file") from error
             break
-    return users
+    return {name: user for name, user in users.items() if name not in several}
+
+
+def person_of(pair, users):
+    """The person id of a pair by `users`, as from `users_of`; None if they do not know it.
+
+    A name with folders counts before a bare one: pictures of different splits may have the same bare name.
+    """
+    parts = [composed(part) for part in pair.image.with_suffix("").parts[-4:]]
+    return next(filter(None, (users.get("/".join(parts[i:])) for i in range(len(parts)))), None)
 
 
 def user_ids(folder, pairs):
-    """The set of persons in `pairs`; a picture that meta.csv doesn't tell about counts as a person of its own."""
+    """The set of person ids in `pairs`; a picture of which meta.csv says nothing counts as a person of its own."""
     users = users_of(folder)
-    return {users.get(pair.image.stem, pair.image.stem) for pair in pairs}
+    return {person_of(pair, users) or _path_below(pair.image, folder) for pair in pairs}
 
 
 def shared_persons(folder, splits: Mapping[str, Sequence[Pair]]) -> dict[tuple[str, str], set[str]]:
@@ -102,10 +120,15 @@ def shared_persons(folder, splits: Mapping[str, Sequence[Pair]]) -> dict[tuple[s
     number their photos alike do not share persons for that.
     """
     users = users_of(folder)
-    stems = {split: {pair.image.stem for pair in pairs} for split, pairs in splits.items()}
-    uses = Counter(stem for found in stems.values() for stem in found)
+    uses = Counter(stem for pairs in splits.values() for stem in {pair.image.stem for pair in pairs})
     persons = {
-        split: {users[stem] for stem in found if stem in users and uses[stem] == 1} for split, found in stems.items()
+        split: {person_of(pair, users) for pair in pairs if uses[pair.image.stem] == 1} - {None}
+        for split, pairs in splits.items()
     }
     both = {(a, b): persons[a] & persons[b] for a, b in combinations(persons, 2)}
     return {names: common for names, common in both.items() if common}
+
+
+def _path_below(path, folder):
+    """A file's path below a folder, without suffix; its whole path if it lies elsewhere."""
+    return "/".join(parts_below(path, folder)) if path.is_relative_to(folder) else str(path)

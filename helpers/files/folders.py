@@ -141,7 +141,7 @@ def parts_below(path: Path | str, folder: Path | str) -> list[str]:
 
 def as_on_disk(path: Path) -> Path:
     """A path as the disk spells it, where its names are there in another Unicode form; the path itself otherwise."""
-    if path.exists() or path == path.parent:
+    if path.exists() or str(path).isascii() or path == path.parent:
         return path
     parent = as_on_disk(path.parent)
     try:

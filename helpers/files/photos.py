@@ -20,6 +20,9 @@ REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 """Pillow's names of the formats that photos come in. Others it knows may start programs, as EPS does Ghostscript."""
 
+GREY = 4
+"""How far apart red, green and blue of a palette's grey may be: some programs round them."""
+
 READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11.3'"}
 """Extensions of photos that not every installation reads, and what to install for it."""
 
@@ -233,18 +236,32 @@ def picture_size(path):
 
 
 def read_grey(path):
-    """A mask or annotation file as (H, W) uint8: its pixel values, palette indices included.
+    """A mask, trimap or annotation file as (H, W) uint8, see `grey_values`; errors as in `open_picture`, too."""
+    return grey_values(open_picture(path), path)
 
-    Raises ValueError that names the file if it is unreadable or holds colours.
+
+def grey_values(picture, path):
+    """The values of a PIL picture without colours, as (H, W) uint8; `path` is for the message.
+
+    With a palette they are the grey values it shows if all its colours in use are grey, otherwise the indices.
+    Raises ValueError for a picture in colour.
     """
-    picture = open_picture(path)
-    if picture.mode == "1":
+    if picture.mode == "1" or has_grey_palette(picture):
         picture = picture.convert("L")
     elif picture.mode in ("RGB", "LA", "RGBA") and _is_grey(picture):
         picture = picture.getchannel(0)
     if picture.mode not in ("L", "P"):
         raise ValueError(f"{path}: a mask must be one 8-bit channel, found mode {picture.mode}; save it as grey PNG")
     return np.array(picture)
+
+
+def has_grey_palette(picture):
+    """Whether a PIL picture has a palette of which it uses nothing but greys."""
+    if picture.mode != "P":
+        return False
+    palette = np.array(picture.getpalette() or [], int).reshape(-1, 3)
+    used = [index for _, index in picture.getcolors(256)]
+    return max(used) < len(palette) and bool((np.ptp(palette[used], axis=1) <= GREY).all())
 
 
 def _is_grey(picture):

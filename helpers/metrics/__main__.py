@@ -20,7 +20,7 @@ def main(arguments=None):
     try:
         scores = score_folders(options.pred, options.true, options.region, options.band_width, options.convention,
                                options.jobs)  # fmt: skip
-        for line in scores.left_out():
+        for line in scores.left_out() + scores.remarks():
             print(line, file=sys.stderr)
         print(scores)
         if options.csv:

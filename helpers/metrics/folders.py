@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.datasets.layouts import CLASSES
-from helpers.datasets.pairs import Pair, read_alpha
+from helpers.datasets.ground_truth import CLASSES, Remark, read_ground_truth, summary
+from helpers.datasets.pairs import Pair
 from helpers.files.atomic import whole_file
 from helpers.files.folders import pictures_below
 from helpers.files.parallel import in_parallel
@@ -30,6 +30,9 @@ FIGURES = ("sad", "mse", "mad", "grad", "conn", "iou", "boundary_iou")
 """The columns, of which the last is measured on the whole image only."""
 
 
+FAINT_PREDICTION = "predictions that stay below half"
+
+
 class Score(NamedTuple):
     """What was measured of one picture.
 
@@ -37,6 +40,7 @@ class Score(NamedTuple):
         name: the path by which it was matched. size: (height, width), None if nothing could be measured.
         metrics: {region: {figure: value}}. empty: the regions in which this picture has no pixel.
         faults: lines that name what could not be read or measured.
+        remarks: what is odd about the ground truth and the prediction, see `helpers.datasets.ground_truth`.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Score(NamedTuple):
     metrics: dict[str, dict[str, float]] = {}
     empty: list[str] = []
     faults: list[str] = []
+    remarks: list[tuple[Remark | str, str]] = []
 
 
 class Scores(NamedTuple):
@@ -72,6 +77,10 @@ class Scores(NamedTuple):
             if texts:
                 lines += [f"{kind}: {len(texts)}", *(f"  {line}" for line in first_lines(texts))]
         return lines
+
+    def remarks(self):
+        """A line for each kind of oddity in the files that were measured."""
+        return summary(remark for score in self.scores for remark in score.remarks)
 
     def __str__(self):
         sizes = sorted((np.prod(score.size), score.size) for score in self.scores if score.size)
@@ -190,7 +199,7 @@ def _named(truth, pictures):
 def _score(job, convention):
     """The `Score` of a picture; whatever is wrong with its files becomes a fault."""
     try:
-        pred, true = _read_prediction(job.prediction), read_alpha(job.truth)
+        pred, (true, remarks) = _read_prediction(job.prediction), read_ground_truth(job.truth.truth, job.truth.reading)
     except Exception as error:  # a decoder may raise anything on a broken file
         return Score(job.name, faults=[fault_of(job.prediction, error)])
     if pred.shape != true.shape:
@@ -198,6 +207,7 @@ def _score(job, convention):
     if 0 < true.max() < len(CLASSES):
         fault = f"at most {true.max()} of 255: class ids are understood only in the folder of the whole data set"
         return Score(job.name, faults=[f"{job.truth.truth}: {fault}"])
+    seen = pred.max()
     pred, matte, masks, faults = pred / 255, true / 255, {}, []
     for region, where in job.regions.items():
         try:
@@ -208,7 +218,9 @@ def _score(job, convention):
     metrics = metrics_by_region(pred, matte, {key: mask for key, mask in masks.items() if key not in empty}, convention)
     if "whole" in metrics:
         metrics["whole"]["boundary_iou"] = boundary_iou(pred, matte)
-    return Score(job.name, true.shape, metrics, empty, faults)
+    if 0 < seen < 128:
+        remarks.append((FAINT_PREDICTION, f"{job.prediction}: at most {seen} of 255"))
+    return Score(job.name, true.shape, metrics, empty, faults, remarks)
 
 
 def _read_prediction(path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from helpers.datasets.pairs import open_transparent
+from helpers.datasets.ground_truth import open_transparent
 from helpers.files.photos import read_reduced
 from helpers.samples.samples import PortraitDataset
 from helpers.samples.walls import draw_wall

@@ -1,14 +1,21 @@
 """Several data sets in one run, each with its weight, rough or refined; no photo is both trained and validated on."""
 
+import os
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from helpers.datasets.duplicates import same_photos
+from helpers.datasets.ground_truth import Remark, read_ground_truth, summary
 from helpers.datasets.layouts import LAYOUTS, backgrounds_in, find_splits
 from helpers.datasets.splits import VALIDATED, rank_of
+from helpers.files.text import fault_of
 from helpers.samples.composites import CompositeDataset
 from helpers.samples.samples import MixedDataset, PortraitDataset
+
+LOOKED_AT = 32
+"""Ground truths of a data set that are looked at before the training starts."""
 
 
 class Source(NamedTuple):
@@ -30,14 +37,23 @@ class Source(NamedTuple):
 
 
 def parse_source(text):
-    """`"DIR,weight=2,rough=true"` → `Source`. Raises ValueError for an unknown key or an impossible value."""
-    folder, *settings = text.split(",")
+    """`"DIR,weight=2,rough=true"` → `Source`.
+
+    Folders that exist may have commas in their names. Raises ValueError for an unknown key or an impossible value.
+    """
+    folder, settings = _path_first(text.split(","))
     values = {}
-    for setting in settings:
+    while settings:
+        setting, *settings = settings
         key, separator, value = setting.partition("=")
+        if key == "backgrounds":
+            value, settings = _path_first([value, *settings])
         if not separator or key not in Source._fields[1:] or not value or key in values:
             keys = ", ".join(Source._fields[1:])
-            raise ValueError(f"{text!r}: expected FOLDER[,key=value…] with the keys {keys}, each once at most")
+            raise ValueError(
+                f"{text!r}: expected FOLDER[,key=value…] with the keys {keys}, each once at most. A comma ends the folder's "
+                "name, unless a folder with the comma in its name exists; correct the key or the path"
+            )
         values[key] = value
     if "weight" in values:
         try:
@@ -55,6 +71,17 @@ def parse_source(text):
     return Source(folder, **values)
 
 
+def _path_first(parts):
+    """The longest path that exists and is made of the first parts, commas between them, and the parts that follow it.
+
+    If there is none, the path is the first part alone.
+    """
+    for count in range(len(parts), 1, -1):
+        if os.path.exists(path := ",".join(parts[:count])):
+            return path, parts[count:]
+    return parts[0], parts[1:]
+
+
 def mix(sources, transforms, truth="annotations", seed=0, least=None):
     """Training and validation dataset of one or more `Source`s; `transforms` is `{"train": …, "val": …}`.
 
@@ -63,6 +90,7 @@ def mix(sources, transforms, truth="annotations", seed=0, least=None):
     warning that counts them. `least` as in `PortraitDataset`. Raises FileNotFoundError where nothing is left to train
     or to validate on.
     """
+    _refuse_repeats(sources)
     found = {source: _pairs_of(source, truth) for source in sources}
     held_out = [pair for splits in found.values() for split in ("val", "test") for pair in splits.get(split, [])]
     train, val = [], []
@@ -92,6 +120,17 @@ def mix(sources, transforms, truth="annotations", seed=0, least=None):
     return mixed(train, "train"), mixed(val, "val")
 
 
+def _refuse_repeats(sources):
+    """Raise ValueError for a data set that is named twice: in the same folder and the same layout."""
+    places = Counter((os.path.realpath(source.folder), source.layout) for source in sources)
+    for source in sources:
+        if places[os.path.realpath(source.folder), source.layout] > 1:
+            raise ValueError(
+                f"{source.folder}: this data set is named twice. To show its pictures twice as often, name it once with a "
+                f"weight: {source.folder},weight=2"
+            )
+
+
 def _pairs_of(source, truth):
     """{split: pairs} of a source; what had to be left out is told in a warning for each split."""
     splits = find_splits(source.folder, truth, source.layout)
@@ -100,11 +139,35 @@ def _pairs_of(source, truth):
     for split, found in splits.items():
         if found.left_out():
             warnings.warn(f"{source.folder}: left out of {split}: {found.left_out()}", stacklevel=3)
+    for line in _remarks(
+        source, [pair for split in ("train", "val") if split in splits for pair in splits[split].pairs]
+    ):
+        warnings.warn(f"{source.folder}: {line}; see python -m helpers.datasets check", stacklevel=3)
 
     def marked(pair):
         return pair._replace(rough=pair.rough or source.rough)
 
     return {split: list(map(marked, found.pairs)) for split, found in splits.items()}
+
+
+def _remarks(source, pairs):
+    """Lines on what is odd about the ground truths among `pairs`: of `LOOKED_AT` at most, evenly spread.
+
+    Raises ValueError if none of them reaches a half: there would be nobody to learn.
+    """
+    count, remarks = min(len(pairs), LOOKED_AT), []
+    for pair in (pairs[i * len(pairs) // count] for i in range(count)):
+        try:
+            remarks += read_ground_truth(pair.truth, pair.reading).remarks
+        except Exception as error:  # a decoder may raise anything on a broken file
+            remarks.append(("ground truths that cannot be read", fault_of(pair.truth, error)))
+    lines = summary(remarks, of=f" of {count} looked at")
+    if count and sum(kind == Remark.FAINT for kind, _ in remarks) == count:
+        raise ValueError(
+            f"{source.folder}: {lines[0]}. Class ids in a matte? Write 255 where the person is, or list the files in a "
+            "manifest.csv with the reading classes if every class but 0 is the person"
+        )
+    return lines
 
 
 def _datasets_of(source, pairs, split, transform, seed, least):

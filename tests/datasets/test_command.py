@@ -140,7 +140,7 @@ def test_preparing_with_a_broken_photo_names_it(folder, tmp_path, capsys):
 
 
 def test_left_out_pictures_are_named_up_to_ten(capsys):
-    assert datasets._told({"train": []}, [f"{i}.jpg: broken" for i in range(12)], "out") == 1
+    assert datasets._report({"train": []}, [f"{i}.jpg: broken" for i in range(12)], "out") == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["cannot be read and left out: 12", *(f"{i}.jpg: broken" for i in range(10)), "… and 2 more"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from helpers.datasets.pairs import Pair
-from helpers.datasets.splits import Found, with_validation
+from helpers.datasets.splits import Found, person_of, user_ids, users_of, with_validation
 
 
 def found(*stems):
@@ -90,3 +90,62 @@ def test_names_with_line_ends_stay_in_one_line():
     assert Found([], [Path("a\x0cb.png"), Path("é.png")], [], []).left_out() == (
         "photos without a truth: 2 ('a\\x0cb.png', é.png)"
     )
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_few_pictures_of_one_stem_are_told_apart_by_their_folders(count, tmp_path):
+    pairs = [Pair(tmp_path / f"person {i}" / "photo.jpg", tmp_path / f"person {i}" / "photo.png") for i in range(count)]
+    splits = with_validation({"train": Found(pairs, [], [], [])})
+    assert sorted(pair for part in splits.values() for pair in part.pairs) == pairs
+    assert all(part.pairs for part in splits.values()) and list(splits) == ["train", "val"]
+    moved = [Pair(Path("elsewhere") / pair.image.relative_to(tmp_path), pair.truth) for pair in pairs]
+    again = with_validation({"train": Found(moved, [], [], [])})
+    assert [pair.image.parent.name for pair in again["val"].pairs] == [
+        pair.image.parent.name for pair in splits["val"].pairs
+    ]
+
+
+# -------------------------------------------------------------------------------------------------------------- persons
+
+
+def numbered_alike(folder):
+    """Pairs of three splits whose pictures have the same names."""
+    return {split: [Pair(folder / split / "images" / f"{i:04d}.jpg", folder / split / "masks" / f"{i:04d}.png")
+                    for i in range(3)] for split in ("train", "val", "test")}  # fmt: skip
+
+
+def test_splits_that_number_their_pictures_alike_do_not_show_the_same_persons(tmp_path):
+    persons = [user_ids(tmp_path, pairs) for pairs in numbered_alike(tmp_path).values()]
+    assert list(map(len, persons)) == [3, 3, 3]
+    assert len(set.union(*persons)) == 9
+
+
+def test_nor_do_they_where_the_files_lie_elsewhere(tmp_path):
+    persons = [
+        user_ids(tmp_path / "lists" / "all.csv", pairs) for pairs in numbered_alike(tmp_path / "photos").values()
+    ]
+    assert len(set.union(*persons)) == 9
+
+
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_a_table_of_persons_may_name_the_folders(separator, tmp_path):
+    rows = ["train/images/0000.jpg,anna", "val/images/0000.jpg,ben", "0001.jpg,carl"]
+    table = "\n".join(["image_name,user_id", *rows]).replace("/", separator)
+    (tmp_path / "meta.csv").write_text(table, encoding="utf-8")
+    users, pairs = users_of(tmp_path), numbered_alike(tmp_path)
+    assert [person_of(pairs[split][0], users) for split in pairs] == ["anna", "ben", None]
+    assert [person_of(pairs[split][1], users) for split in pairs] == ["carl"] * 3
+    assert not user_ids(tmp_path, pairs["train"][:1]) & user_ids(tmp_path, pairs["val"][:1])
+
+
+def test_a_name_listed_with_two_persons_is_of_nobody_known(tmp_path):
+    """As where one table lists the pictures of splits that number them alike."""
+    (tmp_path / "meta.csv").write_text(
+        "image_name,user_id\n0000.jpg,anna\n0000.jpg,ben\n0001.jpg,carl\n0001.jpg,carl\n"
+    )
+    assert users_of(tmp_path) == {"0001": "carl"}
+
+
+def test_persons_are_found_by_names_in_another_unicode_form(tmp_path):
+    (tmp_path / "meta.csv").write_text("image_name,user_id\nZoe\u0308.jpg,zoe\n", encoding="utf-8")
+    assert user_ids(tmp_path, [Pair(tmp_path / "Zo\u00eb.jpg", tmp_path / "Zo\u00eb.png")]) == {"zoe"}

@@ -139,6 +139,14 @@ def test_masks_keep_their_values_and_their_palette_indices(tmp_path):
         assert read_grey(tmp_path / name).dtype == np.uint8
 
 
+def test_a_palette_of_greys_is_read_as_it_is_shown(tmp_path):
+    """Such as an indexed trimap, in which white comes first."""
+    picture = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8))
+    picture.putpalette([255, 255, 255, 128, 129, 128, 0, 0, 0, 200, 0, 0])  # the red is not used
+    picture.save(tmp_path / "trimap.png")
+    assert read_grey(tmp_path / "trimap.png").tolist() == [[255, 129], [0, 129]]
+
+
 @pytest.mark.parametrize("options", [{}, {"bits": 4}, {"transparency": 3}], ids=["plain", "4 bits", "transparent"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_grey_png_masks_are_what_pillow_reads(orientation, options, tmp_path):

@@ -53,6 +53,25 @@ def test_impossible_values_are_refused_by_what_they_must_be(setting, message):
         parse_source(f"data,{setting}")
 
 
+@pytest.mark.parametrize("name", ["Studio, June 2026", "a,b,c", "a,weight=2", ",", "a, weight=3,b"])
+@pytest.mark.parametrize("settings", ["", ",weight=3,layout=pairs"])
+def test_a_folder_with_a_comma_in_its_name(name, settings, tmp_path):
+    (tmp_path / name).mkdir()
+    expected = Source(f"{tmp_path}/{name}", *(("pairs", 3.0) if settings else ()))
+    assert parse_source(f"{tmp_path}/{name}{settings}") == expected
+
+
+def test_backgrounds_with_a_comma_in_their_name(tmp_path):
+    (tmp_path / "walls, old").mkdir()
+    source = parse_source(f"data,backgrounds={tmp_path}/walls, old,weight=2")
+    assert source == Source("data", weight=2.0, backgrounds=f"{tmp_path}/walls, old")
+
+
+def test_a_comma_in_a_path_that_is_not_there_is_named_as_the_trouble(tmp_path):
+    with pytest.raises(ValueError, match="A comma ends the folder's name, unless a folder with the comma"):
+        parse_source(f"{tmp_path}/Studio, June 2062")
+
+
 # --------------------------------------------------------------------------------------------------------------- mixing
 
 
@@ -294,6 +313,30 @@ def test_a_set_whose_training_photos_are_all_held_out_has_nothing_to_train_on(tm
 def test_exact_alphas_are_taken_where_a_set_has_them(portrait_folder, tmp_path):
     made = shutil.copytree(portrait_folder, tmp_path / "made")
     shutil.copytree(made / "annotations", made / "mattes")
+    for path in (made / "mattes").rglob("*.png"):
+        Image.fromarray(np.where(np.array(Image.open(path)), 255, 0).astype(np.uint8)).save(path)
     train, val = mix([Source(made), Source(portrait_folder)], TRANSFORMS, truth="mattes")
     kinds = [pair.truth.parts[-3] for dataset in (train, val) for pair in dataset.pairs]
     assert kinds == ["mattes"] * 12 + ["annotations"] * 12 + ["mattes"] * 4 + ["annotations"] * 4
+
+
+# ---------------------------------------------------------------------------------------------------------- named twice
+
+
+def test_a_data_set_that_is_named_twice_is_refused_with_the_way_to_weigh_it(tmp_path, monkeypatch):
+    folder = write_pairs(tmp_path / "a", 0, train=3, val=1)
+    monkeypatch.chdir(tmp_path)
+    for second in (Source(folder), Source("a"), Source("./a/../a", weight=2.0)):
+        with pytest.raises(ValueError, match=r"a: this data set is named twice\. .*: .*a,weight=2$"):
+            mix([Source(folder), second], TRANSFORMS)
+
+
+def test_one_folder_may_hold_data_sets_in_two_layouts(tmp_path):
+    folder = write_pairs(tmp_path / "a", 0, train=3, val=1)
+    transparent = np.dstack([np.full((8, 8, 3), 99), np.arange(0, 256, 4).reshape(8, 8)]).astype(np.uint8)
+    for place in ("cutouts/train/x.png", "cutouts/val/y.png", "backgrounds/z.png"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(transparent).convert("RGB" if "back" in place else "RGBA").save(folder / place)
+        transparent[..., 0] += 1
+    train, val = mix([Source(folder, "pairs"), Source(folder, "cutouts")], TRANSFORMS)
+    assert (len(train.pairs), len(val.pairs)) == (4, 2)

@@ -1,0 +1,155 @@
+"""What a ground-truth file means, decided by its mode, its palette and its values. All commands read it by this module.
+
+Whatever is odd about a file becomes a `Remark`. Training, `prepare`, `check` and `metrics` show the same ones.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from helpers.files.photos import grey_values, has_grey_palette, open_picture
+
+READINGS = ("classes", "grey", "opacity")
+"""What a layout or a manifest says of its ground truths: class ids, of which all but 0 are the person (EasyPortrait);
+grey values, 0 to 255 or 0 to 1, soft or hard; or the alpha channel of a transparent picture (AISegment, cutouts)."""
+
+CLASSES = ("BACKGROUND", "PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW", "LEFT_EYE", "RIGHT_EYE", "LIPS", "TEETH")
+"""EasyPortrait's class names (table 1 of the report); the position is the pixel value in an annotation PNG."""
+
+UNSURE = 255
+"""The value that many class masks give to pixels of which nobody was sure, such as those along the border."""
+
+
+class Remark(StrEnum):
+    """What can be odd about a ground truth that is readable."""
+
+    FAINT = "ground truths that stay below half"
+    NO_BACKGROUND = "ground truths without background"
+    ZERO_ONE = "ground truths with 0 and 1 only"
+    NOT_CLASSES = "annotations read as grey values"
+    UNSURE = "annotations with unsure pixels"
+
+
+class GroundTruth(NamedTuple):
+    """A ground truth: its alpha (H, W) uint8, and [(kind, line that names the file)] of what is odd about it."""
+
+    alpha: NDArray[np.uint8]
+    remarks: list[tuple[Remark, str]]
+
+
+def read_ground_truth(path: Path, reading: str) -> GroundTruth:
+    """Read a ground-truth file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    reading : str
+        One of `READINGS`: what the layout says of it.
+
+    Returns
+    -------
+    GroundTruth
+        The alpha, turned by EXIF, and the remarks.
+
+    Raises
+    ------
+    ValueError
+        Naming the file: it is unreadable, holds colours, is a class mask where grey values are expected, or has no
+        alpha channel.
+    FileNotFoundError
+        There is no such file.
+
+    Notes
+    -----
+    "opacity": the alpha channel.
+
+    "classes": values from 0 to 8 are class ids, all but 0 are the person. 255 beside them marks unsure pixels, which
+    become person or background like the nearest sure pixel. Everything else cannot be class ids and is read as "grey":
+    JPEG files, whose compression changes values; palettes of greys, unless they list the ids in order; other values.
+
+    "grey": alpha from 0 to 255, with a palette of greys as it is shown. A file with no value but 0 and 1 is a mask of 0
+    and 1.
+    """
+    if reading == "opacity":
+        alpha, remarks = np.array(open_transparent(path).getchannel("A")), []
+    elif reading == "classes":
+        alpha, remarks = _from_classes(path)
+    else:
+        alpha, remarks = _from_grey(path)
+    if 0 < alpha.max() < 128:
+        remarks.append((Remark.FAINT, f"{path}: at most {alpha.max()} of 255"))
+    if alpha.min() >= 128:
+        remarks.append((Remark.NO_BACKGROUND, f"{path}: at least {alpha.min()} of 255"))
+    return GroundTruth(alpha, remarks)
+
+
+def open_transparent(path: Path) -> Image.Image:
+    """The picture in a file as RGBA. Raises ValueError for one that cannot be transparent."""
+    picture = open_picture(path)
+    if not picture.has_transparency_data:
+        raise ValueError(f"{path}: has no alpha channel to take the ground truth from; save it as RGBA PNG")
+    return picture.convert("RGBA")
+
+
+def summary(remarks: Iterable[tuple[Remark, str]], of: str = "") -> list[str]:
+    """A line for each kind of remark: how many files it is about, `of` how many, and the first one's own line."""
+    kinds: dict[Remark, list[str]] = {}
+    for kind, text in remarks:
+        kinds.setdefault(kind, []).append(text)
+    return [f"{kind}: {len(texts)}{of} ({texts[0]}{', …' if len(texts) > 1 else ''})" for kind, texts in kinds.items()]
+
+
+def _from_grey(path):
+    picture = open_picture(path)
+    values = grey_values(picture, path)
+    if values.max() == 1:
+        return values * np.uint8(255), [(Remark.ZERO_ONE, f"{path}: read as a mask in which 1 is the person")]
+    if picture.mode == "P" and values.max() > 1 and not has_grey_palette(picture):
+        raise ValueError(
+            f"{path}: has a palette of colours, as class masks do, and is no matte; save it as grey PNG with 255 where "
+            "the person is. If every class but 0 is the person, write classes in the column reading of a manifest.csv"
+        )
+    return values, []
+
+
+def _from_classes(path):
+    picture = open_picture(path)
+    values = _ids(picture) if picture.mode == "P" else grey_values(picture, path)
+    is_exact, classes = picture.format not in ("JPEG", "MPO"), len(CLASSES)
+    if is_exact and values.max() < classes:
+        return cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1], []
+    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(int)
+    inside, between, unsure = counts[1:classes].sum(), counts[classes:UNSURE].sum(), counts[UNSURE]
+    if not inside and not between:
+        return values, []  # 0 and 255: the same person either way
+    if is_exact and not between and 4 * inside >= unsure:  # with more of 255, that is the person and the rest is noise
+        text = f"{path}: {unsure} pixels are 255; each is read like the nearest pixel with a class id"
+        return _nearest(values), [(Remark.UNSURE, text)]
+    reason = f"class ids are 0 to {classes - 1}" if is_exact else "a JPEG cannot keep class ids"
+    return values, [(Remark.NOT_CLASSES, f"{path}: values up to {values.max()}, but {reason}")]
+
+
+def _ids(picture):
+    """The palette's indices of a picture in mode P; the grey values instead where its palette makes it a grey one."""
+    indices = np.array(picture)
+    first_is_black = not any((picture.getpalette() or [0])[:3])
+    if has_grey_palette(picture) and not (first_is_black and indices.max() < len(CLASSES)):
+        return np.array(picture.convert("L"))
+    return indices
+
+
+def _nearest(ids):
+    """Alpha (H, W) of class ids in which the unsure pixels take the side of the nearest sure one; background if tied."""
+    person = (ids > 0) & (ids != UNSURE)
+    to_person, to_background = (
+        cv2.distanceTransform((~side).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        for side in (person, ids == 0)
+    )
+    return np.where(to_person < to_background, 255, 0).astype(np.uint8)
