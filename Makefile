@@ -1,9 +1,12 @@
 # make run       the notebook, executed on the data set it makes itself
-# make test      all tests, the notebook among them
-# make trust     faults, load and bad input, the long way: prints the table of README's "What it survives"
+# make test      all tests: code style and types first, then the tests, the notebook among them
+# make check     code style and types only, a minute
+# make format    put the code into shape, as `make check` asks for it
+# make trust     faults, load and bad input, the long way: prints the table of docs/survives.md
 # make notebook  refresh the committed notebook (as make run, and cleaned)
-# make bench     speed against the plain way, as the README's table
-# make clean     remove what these two wrote (out/ and caches); data, weights and .venv stay
+# make bench     speed against the plain way: the tables of docs/speed.md
+# make clean     remove what was written (out/ and caches); data, weights and .venv stay
+# make help      this text
 #
 # Variables:
 #   PYTHON=python3.12          the interpreter that makes .venv (3.11 or newer)
@@ -22,14 +25,26 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 # albumentations would look for a newer version of itself at every import
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: run test trust notebook bench clean .venv
+.PHONY: run test check format trust notebook bench clean help .venv
 
 run: $(INSTALLED)
 	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET); its sections as they come:"
 	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m helpers.notebook $(NOTEBOOK) $(OUT)
 	@echo "Done: the executed notebook is $(OUT)/$(NOTEBOOK), the cutouts are in $(OUT)/cutouts/"
 
-test: $(INSTALLED)
+help:
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+
+check: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: $(INSTALLED)
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+test: check
 	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	    tests $(NOTEBOOK)
 
@@ -46,7 +61,7 @@ bench: $(INSTALLED)
 	@.venv/bin/python -m benchmarks
 
 clean:
-	rm -rf out .pytest_cache
+	rm -rf out .pytest_cache .mypy_cache .ruff_cache
 	find . \( -path ./.git -o -path ./.venv -o -path ./data \) -prune -o \
 	    -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 

@@ -39,7 +39,7 @@ def survived(pytestconfig):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """The table, as Markdown, for the README."""
+    """The table of docs/survives.md, as Markdown."""
     if rows := config.stash[SURVIVED]:
         lines = ["| fault | tried | outcome |", "|---|---|---|", *(f"| {' | '.join(map(str, row))} |" for row in rows)]
         terminalreporter.write_line("\n".join(["", *lines]))

@@ -21,7 +21,7 @@ SIZE = 320
 
 
 def read(image, annotation, transform, key):
-    """Photo (320, 320, 3) and alpha (320, 320), uint8, with the numbers that `helpers.samples.samples` draws for the key."""
+    """Photo (320, 320, 3) and alpha (320, 320), uint8; the key gives the numbers as in `helpers.samples`."""
     photo = np.array(Image.open(image).convert("RGB"))
     alpha = np.where(np.array(Image.open(annotation)) > 0, 255, 0).astype(np.uint8)
     numbers = np.random.default_rng(key)

@@ -31,7 +31,16 @@ def test_the_machine_is_named():
     assert "\n" not in machine()
 
 
-@pytest.mark.parametrize("wrong", ["speed", "--help"])
-def test_an_unknown_part_is_refused_with_the_known_ones(wrong, capsys):
-    assert main([wrong]) == 2
+def test_help_tells_the_parts_and_measures_nothing(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "Measured on" not in printed
+    for part in ("input", "steps", "loading", "memory", "networks", "command"):
+        assert f"\n  {part} " in printed
+
+
+def test_an_unknown_part_is_refused_with_the_known_ones(capsys):
+    assert main(["speed"]) == 2
     assert "known are input, steps, loading, memory" in capsys.readouterr().err

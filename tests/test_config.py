@@ -125,4 +125,4 @@ def test_the_readme_tells_the_presets_as_they_are():
         network = {"u2net": "full", "u2net_lite": "lite", "resnet50_unet": "ResNet50 U-Net"}[config.network]
         assert f"| {network}, {config.image_size}² |" in row
         if name in ("smoke", "quick"):
-            assert f"| {config.synthetic_count} made portraits, {config.epochs} epochs |" in row
+            assert f"| {config.synthetic_count} synthetic portraits, {config.epochs} epochs |" in row
