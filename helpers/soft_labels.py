@@ -142,7 +142,7 @@ def main(arguments=None):
     parser.add_argument("photos", type=Path, help="folder of photos with people")
     parser.add_argument("out", type=Path, help="where portraits/ and composites/ are written")
     parser.add_argument("--weights", action="append", metavar="FILE", help="a teacher's; given again, the mean of "
-                        "several teaches; default: the best in saved_models/")  # fmt: skip
+                        "several teaches; default: the weights of this project")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of its input; default: what it was trained at")
     options = parser.parse_args(arguments)
     try:

@@ -1,9 +1,11 @@
 """The web page's command: python -m helpers.app [--weights FILE]  → http://127.0.0.1:7860"""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
+from getpass import getpass
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout import load_matter
@@ -14,6 +16,28 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(str(error))
 
+PASSWORD = "PORTRAIT_PASSWORD"
+"""The environment variable that holds the page's password."""
+
+ASK = object()
+"""What `--password` stands for without a word behind it."""
+
+
+def password_of(given: object) -> str | None:
+    """The page's password: what the command line gave, or what is typed for `ASK`, or the variable; None if there is none.
+
+    Raises ValueError for an empty one, which a variable that is not set leaves behind.
+    """
+    if given is None:
+        return os.environ.get(PASSWORD) or None
+    try:
+        password = getpass(f"Password of user {USER}: ") if given is ASK else str(given)
+    except EOFError:
+        password = ""
+    if not password:
+        raise ValueError("the password is empty; give one")
+    return password
+
 
 def main(arguments=None):
     """Command line: serve the page until Ctrl-C; see `--help`."""
@@ -21,17 +45,24 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m helpers.app", description="The web page: a photo in, its cutout out."
     )
-    parser.add_argument("--weights", metavar="FILE", help="weights of the network (default: the best in saved_models/)")
+    parser.add_argument("--weights", metavar="FILE", help="weights of the network (default: "
+                        "saved_models/final_model_ckpt.pth if it is there, else the weights of this project)")  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this computer "
-                        "alone); any other needs --password")  # fmt: skip
+                        "alone); any other needs a password")  # fmt: skip
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--password", help=f"what to log in with as user {USER}; it travels in the clear, so put https "
-                        "in front of the page on any network that you do not trust")  # fmt: skip
+    parser.add_argument("--password", nargs="?", const=ASK, metavar="PASSWORD", help="what to log in with as user "
+                        f"{USER}. Without a PASSWORD you are asked for it. Every user of this computer can read the "
+                        f"command line: set the environment variable {PASSWORD} instead, or be asked. A password travels "
+                        "in the clear: on a network that you do not trust, put https in front of the page")  # fmt: skip
     options = parser.parse_args(arguments)
-    if not is_loopback(options.host) and not options.password:
-        parser.error(f"others can reach {options.host}: set a --password")
+    try:
+        password = password_of(options.password)
+    except ValueError as error:
+        parser.error(str(error))
+    if not is_loopback(options.host) and not password:
+        parser.error(f"others can reach {options.host}: set a password by the variable {PASSWORD}, or by --password")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of what removes the temporary files
-    auth = (USER, options.password) if options.password else None
+    auth = (USER, password) if password else None
     try:
         blocks = page(load_matter(options.weights))
         tempfile.tempdir = str(temporary_home())  # unfinished uploads, too, go when the process ends

@@ -19,7 +19,7 @@ try:
     from starlette.middleware import Middleware  # of what Gradio is built on
     from starlette.responses import PlainTextResponse
 
-    from helpers.app.limits import BROKEN, BoundedBodies
+    from helpers.app.limits import BROKEN, BoundedBodies, SlowLogins
 except ModuleNotFoundError as error:
     advice = f'the web page needs gradio ({error}): pip install -e ".[app]"'
     raise ModuleNotFoundError(advice) from None
@@ -80,7 +80,8 @@ class Page(gr.Blocks):
         return super().launch(
             server_name=server_name, auth=auth, share=False, max_file_size=MAX_BYTES, state_session_capacity=1000,
             footer_links=[], enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False,
-            app_kwargs={"openapi_url": None, "middleware": [Middleware(_LocalOnly), Middleware(BoundedBodies)],
+            app_kwargs={"openapi_url": None, "middleware": [Middleware(_LocalOnly), Middleware(SlowLogins),
+                                                          Middleware(BoundedBodies)],
                         "exception_handlers": BROKEN},
             theme=gr.themes.Default(font=FONT, font_mono=FONT), css=CSS, **settings,
         )  # fmt: skip
@@ -105,7 +106,7 @@ def is_loopback(host):
 
 
 def page(matter=None):
-    """The page as a `gr.Blocks` to launch; `matter` is a `Matter`, by default one with the best weights there are.
+    """The page as a `gr.Blocks` to launch; `matter` is a `Matter`, by default that of `load_matter()`.
 
     Errors as in `load_matter`.
     """

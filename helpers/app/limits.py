@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
+from ipaddress import ip_network
+from math import ceil
 from pathlib import Path
 
 from gradio import route_utils
@@ -11,12 +14,16 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helpers.app.desk import MAX_BYTES, MAX_PHOTOS
 
 MOST_OF_UPLOAD = MAX_PHOTOS * (MAX_BYTES + 10_000)  # bytes of the body: all photos of a batch, and their names
 MOST_OF_CALL = 1_000_000  # bytes of any other body: these name files, and hold none
 PATIENCE = 30  # seconds that any body may take
+FREE = 3  # wrong passwords without a wait
+LONGEST = 60  # seconds until the next password is taken
+ADDRESSES = 10_000  # whose wrong passwords are remembered
 SLOWEST = 10_000  # bytes a second that larger ones must come at
 
 _uploading = ContextVar("temporary files of the upload at hand")
@@ -66,6 +73,49 @@ def _bounded(receive, path):
         return message
 
     return bounded
+
+
+class SlowLogins:
+    """An ASGI middleware that lets nobody guess passwords fast.
+
+    `FREE` wrong passwords of one address cost nothing; after each further one, its next attempts are refused for a
+    time, which doubles from 2 seconds up to `LONGEST`. The right password ends it. Refused attempts are not tried.
+    """
+
+    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic):
+        self.app, self.clock = app, clock
+        self.wrong: dict[str, tuple[int, float]] = {}  # by address: how many, and until when no other is taken
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/login"):
+            return await self.app(scope, receive, send)
+        address, now = _network_of(scope), self.clock()
+        count, until = self.wrong.pop(address, (0, 0.0))
+        if now < until:
+            self.wrong[address] = count, until
+            headers = {"Retry-After": str(ceil(until - now))}
+            answer = PlainTextResponse("too many wrong passwords; wait and try again", 429, headers)
+            return await answer(scope, receive, send)
+        wait = min(2 ** min(count + 1 - FREE, 30), LONGEST) if count >= FREE else 0
+        self.wrong[address] = count + 1, now + wait  # now: others may come before it is answered
+        while len(self.wrong) > ADDRESSES:
+            del self.wrong[next(iter(self.wrong))]
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                self.wrong.pop(address, None)
+            await send(message)
+
+        await self.app(scope, receive, watched)
+
+
+def _network_of(scope: Scope) -> str:
+    """Who asks: the address, of IPv6 the network, which one visitor has for themselves."""
+    host = scope["client"][0] if scope.get("client") else ""
+    try:
+        return str(ip_network((host, 64 if ":" in host else 32), strict=False))
+    except ValueError:  # no address, as of a socket in the file system
+        return host
 
 
 class _FilesOnly(route_utils.GradioMultiPartParser):

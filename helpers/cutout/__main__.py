@@ -44,11 +44,11 @@ def main(arguments=None):
         outputs, skipped, passed_over = plan(options.paths, options.out)
         for line in skipped:
             print(line, file=sys.stderr)
-        if passed_over:
-            print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
         outcome = cut_files(load_matter(options.weights, size=options.size), outputs, look, options.jobs)
         outcome = outcome._replace(skipped=skipped + outcome.skipped)
-        print(outcome)
+        print(outcome, flush=True)
+        if passed_over:
+            print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
         return 1 if outcome.skipped else 0
     except KeyboardInterrupt:
         print("interrupted: the files written so far are whole", file=sys.stderr)
@@ -108,7 +108,8 @@ def _options(arguments):
         kinds.add_argument("--mask-only" if kind == "mask" else f"--{kind}", dest="kind", action="store_const",
                            const=kind, default="cutout", help=text)  # fmt: skip
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint, an original weight file, "
-                        ".safetensors or .onnx; default: the best in saved_models/")  # fmt: skip
+                        ".safetensors or .onnx; default: your own "
+                        "saved_models/final_model_ckpt.pth if it is there, else the weights of this project")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the network's input; default: what it was "
                         "trained at")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=min(usable_cores(), 4), metavar="N", help="photos at the same "

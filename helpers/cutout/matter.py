@@ -124,20 +124,44 @@ def _seen_through(alpha, opacity):
 
 
 def load_matter(weights=None, device=None, size=None):
-    """A `Matter` from a weight file, or from the best one in saved_models/.
+    """Load a network that cuts people out of photos.
 
-    Accepts our checkpoints of any network, .safetensors, .onnx, the published checkpoint and the original u2net.pth,
-    u2netp.pth and u2net_human_seg.pth; the network is built from the table in the checkpoint, or told from the weights.
-    Looked for in saved_models/: final_model_ckpt.pth, u2net.pth, portrait_lite.safetensors (which comes with the
-    project), u2netp.pth. `device` is a name such as `"cpu"`, by default the fastest there is. `size` is the side of the
-    network's input in pixels, 32 or more, by default what it was trained at.
+    Parameters
+    ----------
+    weights : path, optional
+        A weight file: a checkpoint of this project with any network, .safetensors, .onnx, the published checkpoint, or
+        the original u2net.pth, u2netp.pth and u2net_human_seg.pth. The checkpoint, or the weights themselves, tell
+        which network to build. By default `saved_models/final_model_ckpt.pth` if you have put your own training's
+        result there, else the weights that come with the project, `saved_models/portrait_lite.safetensors`. Other files
+        in that folder are taken by name only.
+    device : str, optional
+        A name such as `"cpu"`, `"cuda"` or `"mps"`; by default the fastest there is.
+    size : int, optional
+        Side of the network's input in pixels, 32 or more; by default what the network was trained at.
 
-    Raises FileNotFoundError saying where weights belong, ValueError for a file that holds none, for an .onnx file where
-    onnxruntime is not installed, and for other sizes.
+    Returns
+    -------
+    Matter
+        The network, with the methods `alpha`, `alphas` and `cutout`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is missing, or no file is named and saved_models/ holds none.
+    ValueError
+        For a file that holds no weights of a known network, for an .onnx file where onnxruntime is not installed, and
+        for a size below 32 or one that an .onnx file does not compute at.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> matter = load_matter(device="cpu", size=64)
+    >>> matter.alpha(np.zeros((90, 60, 3), np.uint8)).shape
+    (90, 60)
     """
     if size is not None and size < STEP:
         raise ValueError(f"size={size}: the network needs {STEP} pixels at least")
-    path = Path(weights or _best_lying())
+    path = Path(weights or _default_weights())
     if path.suffix.lower() == ".onnx":
         predict = OnnxPredictor(path, device)
         return Matter(predict, predict.size_for(size))
@@ -172,15 +196,13 @@ def _fastest(path, device):
     return OnnxPredictor(contents, "cpu"), trained_size(notes)
 
 
-def _best_lying():
-    """The best weight file in saved_models/; raises FileNotFoundError if there is none."""
-    from helpers.networks.pretrained import FOLDER, find_pretrained, find_shipped
+def _default_weights():
+    """The weights in saved_models/ that are taken without a name; raises FileNotFoundError if there are none."""
+    from helpers.networks.pretrained import FOLDER, find_shipped
 
     trained = FOLDER / FINAL
-    if trained.is_file():
-        return trained
-    full, lite = (find_pretrained(network, FOLDER) for network in ("u2net", "u2net_lite"))
-    best = full or find_shipped("u2net_lite", FOLDER) or lite
-    if best is None:
-        raise FileNotFoundError(f"{FOLDER}: no weights there; train some, or put the original u2net.pth into it")
-    return best
+    found = trained if trained.is_file() else find_shipped("u2net_lite", FOLDER)
+    if found is None:
+        raise FileNotFoundError(f"{FOLDER}: this project's own weights are not there; name a weight file, or fetch the "
+                                "project anew")  # fmt: skip
+    return found

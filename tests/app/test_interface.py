@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -376,19 +377,45 @@ def test_nothing_of_what_makes_the_page_safe_can_be_set_aside(app):
             app.Page.launch(app.Page.__new__(app.Page), **{name: value})
 
 
-def test_the_command_asks_for_its_password_and_leaves_no_files(app, weights, tmp_path):
-    with serving(("-m", "helpers.app"), "--password", "s3cret", weights=weights, temporary=tmp_path) as (process, url):
+def test_the_command_asks_for_its_password_and_leaves_no_files(app, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("PORTRAIT_PASSWORD", "s3cret")
+    with serving(("-m", "helpers.app"), weights=weights, temporary=tmp_path) as (process, url):
+        assert "s3cret" not in " ".join(process.args)
         assert answer(f"{url}config")[0] == 401
         assert upload(url, b"of a stranger")[0] == 401
         friend = urllib.request.build_opener(NO_PROXY, urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
-        for password, status in (("guessed", 400), ("s3cret", 200)):
+        for password, status in (*[("guessed", 400)] * 4, ("s3cret", 429), ("guessed", 429)):
             form = urllib.parse.urlencode({"username": "portrait", "password": password}).encode()
-            assert answer(f"{url}login", form, friend)[0] == status
+            assert answer(f"{url}login", form)[0] == status
+        time.sleep(2)
+        form = urllib.parse.urlencode({"username": "portrait", "password": "s3cret"}).encode()
+        assert answer(f"{url}login", form, friend)[0] == 200
         assert upload(url, b"of a friend", friend)[0] == 200
         assert [path.read_bytes() for path in tmp_path.rglob("a.jpg")] == [b"of a friend"]
     assert process.returncode == 0
     assert list(tmp_path.rglob("a.jpg")) == []
     assert list(tmp_path.glob("portrait-*")) == []
+
+
+def test_the_password_comes_from_the_command_line_a_variable_or_who_types_it(app, monkeypatch, capsys):
+    from helpers.app import __main__ as command
+
+    asked = []
+    monkeypatch.setattr(command, "getpass", lambda prompt: asked.append(prompt) or "typed")
+    monkeypatch.delenv(command.PASSWORD, raising=False)
+    assert command.password_of(None) is None
+    monkeypatch.setenv(command.PASSWORD, "kept")
+    assert command.password_of(None) == "kept"
+    assert command.password_of("given") == "given"
+    assert asked == []
+    assert command.password_of(command.ASK) == "typed"
+    assert asked == ["Password of user portrait: "]
+    monkeypatch.setattr(command, "getpass", lambda prompt: "")
+    for arguments in (["--password", ""], ["--password"]):  # the first as from a variable that is not set
+        with pytest.raises(SystemExit) as ended:
+            command.main(arguments)
+        assert ended.value.code == 2
+        assert "the password is empty" in capsys.readouterr().err
 
 
 def test_requests_that_are_done_are_forgotten(app):

@@ -83,3 +83,94 @@ def test_large_bodies_may_take_longer_and_what_names_files_only_may_not_be_large
     assert post("/call", b"x" * 100, 0.5, b"x" * 100) == 200
     assert post("/call", b"x" * 10, 0.5, b"x" * 100) == 408
     assert post("/call", b"x" * 100, b"x" * 101) == 413
+
+
+# ---------------------------------------------------------------------------------------------------------------- logins
+
+
+class Login:
+    """A page that knows one password, behind `SlowLogins` and with a clock of its own."""
+
+    def __init__(self):
+        self.now, self.tried = 0.0, 0
+        self.app = bodies.SlowLogins(self.answer, lambda: self.now)
+
+    async def answer(self, scope, receive, send):
+        self.tried += 1
+        await JSONResponse("", 200 if await receive() == b"right" else 400)(scope, receive, send)
+
+    def post(self, password, address="10.0.0.1", path="/login", method="POST"):
+        """The status of the answer, and the seconds that it asks to wait."""
+        sent = []
+
+        async def receive():
+            return password
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path, "client": (address, 1), "headers": []}
+        asyncio.run(self.app(scope, receive, send))
+        waits = [int(value) for name, value in sent[0]["headers"] if name == b"retry-after"]
+        return (sent[0]["status"], *waits)
+
+
+def test_wrong_passwords_wait_longer_and_longer_and_the_right_one_ends_it():
+    page = Login()
+    assert [page.post(password) for password in (b"wrong", b"wrong", b"right")] == [(400,), (400,), (200,)]
+    for _ in range(bodies.FREE):
+        assert page.post(b"wrong") == (400,)
+    for wait in (2, 4, 8, 16, 32, 60, 60):
+        assert page.post(b"wrong") == (400,)
+        tried = page.tried
+        assert page.post(b"right") == (429, wait)
+        page.now += wait - 0.5
+        assert page.post(b"right", path="/login/") == (429, 1)
+        assert page.tried == tried
+        page.now += 0.5
+    assert page.post(b"right") == (200,)
+    assert page.post(b"wrong") == (400,)
+    assert page.post(b"wrong") == (400,)
+
+
+def test_only_the_one_who_guesses_waits():
+    page = Login()
+    for _ in range(bodies.FREE + 1):
+        page.post(b"wrong", "2001:db8::1")
+    assert page.post(b"right", "2001:db8::ffff")[0] == 429  # the same network
+    assert page.post(b"right", "2001:db8:1::1") == page.post(b"right", "10.0.0.2") == (200,)
+    assert page.post(b"", "2001:db8::1", "/config") == page.post(b"", "2001:db8::1", method="GET") == (400,)
+
+
+def test_many_attempts_at_once_are_no_way_around():
+    page = Login()
+
+    async def together():
+        unanswered = asyncio.Event()
+
+        async def answer(scope, receive, send):
+            page.tried += 1
+            await unanswered.wait()
+            await JSONResponse("", 400)(scope, receive, send)
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        app, statuses = bodies.SlowLogins(answer), []
+        scope = {"type": "http", "method": "POST", "path": "/login", "client": ("10.0.0.1", 1), "headers": []}
+        attempts = [asyncio.create_task(app(scope, None, send)) for _ in range(50)]
+        await asyncio.sleep(0)
+        unanswered.set()
+        await asyncio.gather(*attempts)
+        return statuses
+
+    assert asyncio.run(together()).count(429) == 50 - bodies.FREE - 1
+    assert page.tried == bodies.FREE + 1
+
+
+def test_addresses_without_end_take_no_memory(monkeypatch):
+    monkeypatch.setattr(bodies, "ADDRESSES", 10)
+    page = Login()
+    for number in range(50):
+        page.post(b"wrong", f"10.0.0.{number}")
+    assert len(page.app.wrong) == 10

@@ -286,23 +286,24 @@ def test_missing_or_foreign_weights_are_refused_by_name(tmp_path):
 
 def test_without_weights_the_error_says_where_they_belong(tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.networks.pretrained.FOLDER", tmp_path)
-    with pytest.raises(FileNotFoundError, match="put the original u2net.pth"):
+    with pytest.raises(FileNotFoundError, match="own weights are not there; name a weight file"):
         load_matter()
 
 
-def test_the_best_weights_that_lie_there_are_taken(tmp_path, monkeypatch):
-    """From the worst to the best: each is told by the size it was trained at, the original ones by their width."""
+def test_without_a_name_the_projects_own_weights_are_taken_and_before_them_ones_own(tmp_path, monkeypatch):
+    """Each is told by the size it was trained at. The original ones lie there for training, or to be named."""
     monkeypatch.setattr("helpers.networks.pretrained.FOLDER", tmp_path)
     lite = to_official(U2Net.lite())
-    torch.save(lite, tmp_path / "u2netp.pth")
-    assert load_matter(device="cpu").size == 320
+    for name in ("u2netp.pth", "u2net.pth"):
+        torch.save(lite, tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="name a weight file"):
+        load_matter(device="cpu")
     torch.save({"model_state_dict": lite, "config": {"image_size": 64}}, tmp_path / "run.pth")
     write_safetensors(tmp_path / "run.pth", tmp_path / "portrait_lite.safetensors")
     assert load_matter(device="cpu").size == 64
-    torch.save(lite, tmp_path / "u2net.pth")
-    assert load_matter(device="cpu").size == 320
     torch.save({"model_state_dict": lite, "config": {"image_size": 96}}, tmp_path / "final_model_ckpt.pth")
     assert load_matter(device="cpu").size == 96
+    assert load_matter(tmp_path / "u2net.pth", device="cpu").size == 320
 
 
 def test_the_original_weights_find_the_person_in_a_real_photo(shared):
