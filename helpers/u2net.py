@@ -3,25 +3,27 @@
 Qin et al., "U²-Net: Going deeper with nested U-structure for salient object detection", Pattern Recognition 106 (2020).
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from helpers.config import DEVIATION, MEAN
+from helpers.devices import Runtime
 
 
-def normalise(images):
+def normalise(images: Tensor) -> Tensor:
     """(B, 3, H, W) uint8 RGB → float input of the network: scaled to 0–1, minus ImageNet's mean, over its deviation.
 
     Always divides by 255, never by the photo's own maximum: a dark photo stays dark, in training and inference alike.
     """
-    mean, deviation = (torch.tensor(each, device=images.device).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
+    mean, deviation = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
     return (images.float() / 255 - mean) / deviation
 
 
-def outputs_of(model, images, runtime):
+def outputs_of(model: nn.Module, images: Tensor, runtime: Runtime) -> list[Tensor]:
     """What `model` answers to (B, 3, H, W) uint8 RGB images, in the precision and memory layout of `runtime`."""
     images = normalise(images.to(runtime.device, non_blocking=True))
     with runtime.autocast():
@@ -68,7 +70,7 @@ class BatchNorm(nn.BatchNorm2d):
     A 32-pixel image is one pixel wide at the bottom; alone in its batch it is normalised by the running statistics.
     """
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
@@ -77,21 +79,21 @@ class BatchNorm(nn.BatchNorm2d):
 class ConvBlock(nn.Module):
     """3×3 convolution, batch norm, ReLU: (B, C, H, W) → (B, out, H, W)."""
 
-    def __init__(self, channels, out, dilation=1):
+    def __init__(self, channels: int, out: int, dilation: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out, 3, padding=dilation, dilation=dilation)
         self.norm = BatchNorm(out)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
-def pool(x):
+def pool(x: Tensor) -> Tensor:
     """Halve height and width, rounding up, so that odd sizes lose no row."""
     return F.max_pool2d(x, 2, stride=2, ceil_mode=True)
 
 
-def resize_like(x, target):
+def resize_like(x: Tensor, target: Tensor) -> Tensor:
     """Bilinear to the height and width of `target`."""
     if x.shape[2:] == target.shape[2:]:
         return x
@@ -105,7 +107,7 @@ class RSU(nn.Module):
     with `dilated` (RSU-4F) all are, with doubling rates.
     """
 
-    def __init__(self, channels, height, mid, out, dilated=False):
+    def __init__(self, channels: int, height: int, mid: int, out: int, dilated: bool = False) -> None:
         super().__init__()
         rates = [2**level for level in range(height)] if dilated else [1] * (height - 1) + [2]
         self.dilated = dilated
@@ -113,9 +115,9 @@ class RSU(nn.Module):
         self.down = nn.ModuleList(ConvBlock(mid if i else out, mid, rate) for i, rate in enumerate(rates))
         self.up = nn.ModuleList(ConvBlock(2 * mid, mid if i else out, rate) for i, rate in enumerate(rates[:-1]))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         x = self.entry(x)
-        levels = []
+        levels: list[Tensor] = []
         for i, block in enumerate(self.down):
             pooled = 0 < i < len(self.down) - 1 and not self.dilated
             levels.append(block(pool(levels[-1]) if pooled else levels[-1] if levels else x))
@@ -128,13 +130,21 @@ class RSU(nn.Module):
 class U2Net(nn.Module):
     """A U-Net of residual U-blocks, with a map from every decoder stage and from the deepest encoder stage.
 
-    Built from a table of 11 stages: 6 of the encoder, then 5 of the decoder. Any height and width from 32 pixels up.
+    Parameters
+    ----------
+    table : sequence of Stage
+        11 stages: 6 of the encoder, then 5 of the decoder. `FULL` and `LITE` are the two published networks.
+
+    Notes
+    -----
+    Figure 5 of the U²-Net paper. Called with (B, 3, H, W) normalised images of any height and width from 32 pixels up,
+    it returns seven maps `[fused, side1, …, side6]`, each (B, 1, H, W) in [0, 1].
     """
 
-    def __init__(self, table):
+    def __init__(self, table: Sequence[Stage]) -> None:
         super().__init__()
         self.table = tuple(table)
-        encoder, decoder = table[:6], table[6:]
+        encoder, decoder = self.table[:6], self.table[6:]
         widths = [3] + [stage.out for stage in encoder]
         self.encoder = nn.ModuleList(RSU(width, *stage[1:]) for width, stage in zip(widths, encoder))
         self.decoder = nn.ModuleList()
@@ -147,21 +157,21 @@ class U2Net(nn.Module):
         self.fuse = nn.Conv2d(len(outs), 1, 1)
 
     @classmethod
-    def full(cls):
+    def full(cls) -> "U2Net":
         """The network of the report: 44.01 M parameters."""
         return cls(FULL)
 
     @classmethod
-    def lite(cls):
+    def lite(cls) -> "U2Net":
         """The small network: 1.13 M parameters."""
         return cls(LITE)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → what each decoder stage gives: six (B, C, h, w), from the coarsest up.
 
         The first is the deepest encoder stage's, the last has the size of the input.
         """
-        levels = []
+        levels: list[Tensor] = []
         for i, stage in enumerate(self.encoder):
             levels.append(stage(pool(levels[-1]) if i else x))
         maps = [levels.pop()]
@@ -169,7 +179,7 @@ class U2Net(nn.Module):
             maps.append(stage(torch.cat([resize_like(maps[-1], level), level], dim=1)))
         return maps
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → `[fused, side1, …, side6]`, each (B, 1, H, W) float32 in [0, 1]."""
         maps = self.features(x)
         sides = [resize_like(side(m), x) for side, m in zip(self.sides, reversed(maps), strict=True)]
@@ -178,35 +188,53 @@ class U2Net(nn.Module):
         return [torch.sigmoid(logits.float()) for logits in (fused, *sides)]
 
 
-def _official_names(model):
-    """Our state dict's keys → those of the original code, e.g. `encoder.0.entry.conv.weight` →
-    `stage1.rebnconvin.conv_s1.weight`."""
+def _official_names(model: U2Net) -> dict[str, str]:
+    """The keys of our state dict → those of the original code.
+
+    For example `encoder.0.entry.conv.weight` → `stage1.rebnconvin.conv_s1.weight`.
+    """
     blocks = {}
-    stages = [(f"encoder.{i}", f"stage{i + 1}", rsu) for i, rsu in enumerate(model.encoder)]
-    stages += [(f"decoder.{i}", f"stage{5 - i}d", rsu) for i, rsu in enumerate(model.decoder)]
-    for ours, theirs, rsu in stages:
-        blocks[f"{ours}.entry"] = f"{theirs}.rebnconvin"
-        blocks |= {f"{ours}.down.{i}": f"{theirs}.rebnconv{i + 1}" for i in range(len(rsu.down))}
-        blocks |= {f"{ours}.up.{i}": f"{theirs}.rebnconv{i + 1}d" for i in range(len(rsu.up))}
-    prefixes = {f"{ours}.conv": f"{theirs}.conv_s1" for ours, theirs in blocks.items()}
-    prefixes |= {f"{ours}.norm": f"{theirs}.bn_s1" for ours, theirs in blocks.items()}
+    stages = [(f"encoder.{i}", f"stage{i + 1}", stage) for i, stage in enumerate(model.table[:6])]
+    stages += [(f"decoder.{i}", f"stage{5 - i}d", stage) for i, stage in enumerate(model.table[6:])]
+    for own, official, stage in stages:
+        blocks[f"{own}.entry"] = f"{official}.rebnconvin"
+        blocks |= {f"{own}.down.{i}": f"{official}.rebnconv{i + 1}" for i in range(stage.height)}
+        blocks |= {f"{own}.up.{i}": f"{official}.rebnconv{i + 1}d" for i in range(stage.height - 1)}
+    prefixes = {f"{own}.conv": f"{official}.conv_s1" for own, official in blocks.items()}
+    prefixes |= {f"{own}.norm": f"{official}.bn_s1" for own, official in blocks.items()}
     prefixes |= {f"sides.{i}": f"side{i + 1}" for i in range(len(model.sides))} | {"fuse": "outconv"}
     return {key: f"{prefixes[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}" for key in model.state_dict()}
 
 
-def to_official(model):
-    """State dict of `model` under the original code's key names."""
+def to_official(model: U2Net) -> dict[str, Tensor]:
+    """The state dict of `model` under the key names of the original code."""
     names = _official_names(model)
     return {names[key]: tensor for key, tensor in model.state_dict().items()}
 
 
-def load_official(model, state_dict):
-    """Load a state dict with the original code's key names, exactly; errors as in `load_exactly`."""
+def load_official(model: U2Net, state_dict: Mapping[str, Tensor]) -> None:
+    """Load weights of the original U²-Net code, such as `u2net.pth`.
+
+    Parameters
+    ----------
+    model : U2Net
+    state_dict : mapping of str to Tensor
+        Under the key names of the original code, such as `stage1.rebnconvin.conv_s1.weight`.
+
+    Raises
+    ------
+    ValueError
+        Names every key that is missing, unknown or of another shape; the model is then unchanged.
+
+    Notes
+    -----
+    `to_official` is the way back; both together change nothing.
+    """
     load_exactly(model, state_dict, _official_names(model))
 
 
-def load_exactly(model, state_dict, names=None):
-    """Load a state dict that has the keys of `model` and no others; or their translations, by a dict `names`.
+def load_exactly(model: nn.Module, state_dict: Mapping[str, Tensor], names: dict[str, str] | None = None) -> None:
+    """Load a state dict that has the keys of `model` and no others, or their translations by a dict `names`.
 
     Accepts files with all of batch norm's `num_batches_tracked` counters (as u2net_human_seg.pth) or with none of them
     (as u2net.pth). Raises ValueError naming every other key that is missing, unknown or of another shape; the model is
@@ -214,16 +242,16 @@ def load_exactly(model, state_dict, names=None):
     """
     own = model.state_dict()
     names = names or {key: key for key in own}
-    counters = {theirs for ours, theirs in names.items() if ours.endswith("num_batches_tracked")}
+    counters = {given for name, given in names.items() if name.endswith("num_batches_tracked")}
     missing = set(names.values()) - set(state_dict)
     if missing >= counters:
         missing -= counters
     problems = [f"missing: {key}" for key in sorted(missing)]
     problems += [f"unknown: {key}" for key in sorted(set(state_dict) - set(names.values()))]
-    for ours, theirs in names.items():
-        if theirs in state_dict and state_dict[theirs].shape != own[ours].shape:
-            problems.append(f"{theirs}: {tuple(state_dict[theirs].shape)} instead of {tuple(own[ours].shape)}")
+    for name, given in names.items():
+        if given in state_dict and state_dict[given].shape != own[name].shape:
+            problems.append(f"{given}: {tuple(state_dict[given].shape)} instead of {tuple(own[name].shape)}")
     if problems:
         shown = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
         raise ValueError(f"these weights do not fit the network: {shown}")
-    model.load_state_dict({ours: state_dict.get(theirs, own[ours]) for ours, theirs in names.items()})
+    model.load_state_dict({name: state_dict.get(given, own[name]) for name, given in names.items()})
