@@ -3,7 +3,7 @@
 # make check     code style and types only, a minute
 # make format    put the code into shape, as `make check` asks for it
 # make trust     faults, load and bad input, the long way: prints the table of docs/survives.md
-# make notebook  refresh the committed notebook (as make run, and cleaned)
+# make notebook  refresh the committed notebook (as make run, and cleaned), its measured times and docs/claims.md
 # make bench     speed against the plain way: the tables of docs/speed.md
 # make clean     remove what was written (out/ and caches); data, weights and .venv stay
 # make help      this text
@@ -12,6 +12,7 @@
 #   PYTHON=python3.12          the interpreter that makes .venv (3.11 or newer)
 #   TORCH_INDEX=URL            take torch and torchvision from this index, e.g. PyTorch's own without CUDA
 #   PORTRAIT_PRESET=paper      the preset of `make run` (quick unless told)
+#   PORTRAIT_SKIP_TRAINING=1   train nothing and use a stored network
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -53,7 +54,8 @@ trust: $(INSTALLED)
 
 # What is committed: executed with the quick preset, outputs and counts kept, all else stripped.
 notebook: $(INSTALLED)
-	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.notebook $(NOTEBOOK) out
+	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.notebook --record $(NOTEBOOK) out
+	.venv/bin/python -m helpers.experiments.verdicts docs/claims.md
 	.venv/bin/nbstripout --keep-output --keep-count out/$(NOTEBOOK)
 	cp out/$(NOTEBOOK) $(NOTEBOOK)
 

@@ -14,7 +14,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     os.environ["PORTRAIT_PRESET"] = "smoke"
-    for name in ("PORTRAIT_DATA", "PORTRAIT_PHOTOS"):
+    os.environ["PORTRAIT_STATIC"] = "1"  # figures in the place of sliders
+    for name in ("PORTRAIT_DATA", "PORTRAIT_PHOTOS", "PORTRAIT_SKIP_TRAINING"):
         os.environ.pop(name, None)
     config.portrait_work = tempfile.TemporaryDirectory(prefix="portrait-")
     os.environ["PORTRAIT_WORK"] = config.portrait_work.name

@@ -1,14 +1,17 @@
 """Every figure of the notebook; each function draws one and returns it."""
 
 from collections import Counter
+from contextlib import suppress
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.colors import ListedColormap
 from PIL import Image
 
 from helpers.datasets.layouts import CLASSES
+from helpers.losses import edge_mask
 from helpers.schedule import annihilation_start
 
 CLASS_COLOURS = ListedColormap(
@@ -42,6 +45,7 @@ def grid(rows, titles=(), side=1.5, **style):
 
 def contact_sheet(images, columns=12, side=0.8):
     """Many pictures (H, W, 3) of one size, close together; what doesn't fill the last row is left out."""
+    columns = min(columns, len(images))
     rows = [images[i : i + columns] for i in range(0, len(images) - columns + 1, columns)]
     sheet = np.vstack([np.hstack(row) for row in rows])
     figure = plt.figure(figsize=(columns * side, len(rows) * side))
@@ -110,8 +114,9 @@ def learning_rates(curves):
     figure, axis = plt.subplots(figsize=(6, 2.6))
     for name, lrs in curves.items():
         axis.semilogy(lrs, label=name)
-    start = annihilation_start(curves["one-cycle"])
-    axis.axvspan(start, len(curves["one-cycle"]) - 1, color="#d6604d", alpha=0.2, label="annihilation")
+    with suppress(ValueError):  # a run of very few steps has no such phase
+        start = annihilation_start(curves["one-cycle"])
+        axis.axvspan(start, len(curves["one-cycle"]) - 1, color="#d6604d", alpha=0.2, label="annihilation")
     axis.set(title="learning rate", xlabel="step", ylabel="rate")
     axis.legend(fontsize=8)
     figure.tight_layout()
@@ -140,9 +145,14 @@ def lines(curves, title, xlabel, ylabel, points=None):
     return figure
 
 
-def loss_curves(history, every):
-    """Training and validation loss by iteration: every value, and the mean over each `every` iterations."""
+def loss_curves(history, every, start=None):
+    """Training and validation loss by iteration: every value, and the mean over each `every` iterations.
+
+    `start` is the validation loss before training, where it is known.
+    """
     train, val = np.array(history["train"]), np.array(history["val"])
+    if start is not None:
+        val = np.vstack([[[0, start]], val])
     figure, axes = plt.subplots(1, 2, figsize=(10, 2.8), sharey=True)
     axes[0].plot(np.arange(1, len(train) + 1), train, linewidth=0.6, label="training")
     chunks = [train[i : i + every] for i in range(0, len(train), every)]
@@ -179,21 +189,44 @@ def sunset(height, width):
     return Image.fromarray(np.repeat(rows[:, None].astype(np.uint8), width, axis=1))
 
 
-def claims(panels, metric):
-    """One metric of several training runs by variant: each seed a dot, their mean a bar; the baseline's is drawn on.
+def verdicts(differences, metric):
+    """How far every variant lies from the recipe it is compared with, all claims in one figure.
 
-    `panels` maps a title to `{variant: {seed: value}}`, as `helpers.experiments.claims.values_of` returns it, the baseline first.
+    `differences` is what `helpers.experiments.verdicts.differences` returns. The bar is the standard error; green is
+    better, red worse, grey: no difference shown.
     """
-    rows = max(len(values) for values in panels.values())
-    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 0.9 + 0.28 * rows), squeeze=False)
-    for axis, (title, values) in zip(axes[0], panels.items()):
-        for row, of_seed in enumerate(values.values()):
-            colour, points = "#4c78a8" if row else "#d6604d", list(of_seed.values())
-            axis.plot(points, [row] * len(points), "o", color=colour, markersize=4, alpha=0.6)
-            axis.vlines(np.mean(points), row - 0.35, row + 0.35, color=colour)
-            if row == 0:
-                axis.axvline(np.mean(points), color=colour, linestyle="--", linewidth=0.8)
-        axis.set(title=title, xlabel=metric, yticks=range(len(values)), yticklabels=list(values))
-        axis.invert_yaxis()  # the first on top
+    names = list(dict.fromkeys((claim, name) for rows in differences.values() for claim, name, *_ in rows))
+    colours = {"better": "#2a9d4a", "worse": "#d6604d"}
+    size = (4.2 * len(differences), 0.9 + 0.2 * len(names))
+    figure, axes = plt.subplots(1, len(differences), figsize=size, sharey=True, squeeze=False)
+    for axis, (title, rows) in zip(axes[0], differences.items()):
+        for claim, name, difference, error, verdict in rows:
+            row, colour = names.index((claim, name)), colours.get(verdict, "#888888")
+            axis.errorbar(100 * difference, row, xerr=100 * error, fmt="o", color=colour, markersize=4)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set(title=f"{title} portraits", xlabel=f"{metric}, difference in %")
+    axes[0, 0].set(yticks=range(len(names)), yticklabels=[f"{claim}  {name}" for claim, name in names])
+    axes[0, 0].tick_params(axis="y", labelsize=7)
+    axes[0, 0].invert_yaxis()  # the first on top; the axes share it
     figure.tight_layout()
     return figure
+
+
+def error_map(pred, true):
+    """Where `pred` differs from `true`, both (H, W) in [0, 1]: red where the person is missing, blue where there is
+    too much. As (H, W, 3) in [0, 1], white where they agree."""
+    missing, extra = np.clip(true - pred, 0, 1), np.clip(pred - true, 0, 1)
+    return np.dstack([1 - extra, 1 - missing - extra, 1 - missing])
+
+
+def loss_and_threshold(photo, true, matte, lam, width, threshold):
+    """What each pixel weighs in the loss (1 + λ in the edge mask, else 1), and the matte beside its thresholded mask.
+
+    `photo` (H, W, 3) uint8; `true` and `matte` (H, W) in [0, 1].
+    """
+    edge = edge_mask(torch.from_numpy(true).float()[None, None], width)[0, 0].numpy()
+    hard = (matte >= threshold).astype(float)
+    pictures = [overlay(photo, edge, (1, 0.1, 0.1)), (1 + lam * edge) / (1 + lam), matte, hard, error_map(hard, true)]
+    titles = (f"edge mask, width {width}", f"weight 1 or {1 + lam:g}", "continuous matte", f"threshold {threshold:g}",
+              f"error: {np.abs(hard - true).mean():.3f}, soft {np.abs(matte - true).mean():.3f}")  # fmt: skip
+    return grid([pictures], titles, side=2)

@@ -6,12 +6,12 @@ from graphlib import TopologicalSorter
 from support import ROOT
 
 FLOORS = (
-    {"config", "devices", "files", "network_input", "startup"},
+    {"config", "devices", "files", "startup"},
     {"augment", "datasets", "losses", "networks", "schedule", "u2net"},
     {"cutout", "metrics", "samples", "synthetic"},
     {"app", "export", "training"},
     {"experiments", "soft_labels"},
-    {"notebook", "plots"},
+    {"exercises", "installing", "notebook", "plots", "progress"},
 )
 """The packages and modules of helpers/, from the ground up. On one floor they may import each other, in no circle."""
 

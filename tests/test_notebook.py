@@ -1,5 +1,6 @@
 import base64
 import io
+import tempfile
 
 import nbformat
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from helpers.devices import best_runtime
 from helpers.losses import rmse
-from helpers.notebook import device_report, execute, show_source
+from helpers.notebook import device_report, execute, explain_missing_names, explore, show_source, writable_folder
 
 
 def write_notebook(path, *sources):
@@ -24,7 +25,7 @@ def test_the_executed_copy_lands_in_the_folder_and_sections_are_announced(tmp_pa
     assert out == tmp_path / "out" / "lesson.ipynb"
     assert nbformat.read(out, 4).cells[1].outputs[0].text == "42\n"
     assert nbformat.read(tmp_path / "lesson.ipynb", 4).cells[1].outputs == []
-    assert capsys.readouterr().out == "1 A section\n"
+    assert capsys.readouterr().out.startswith("[ 1/1] 1 A section ")
 
 
 def test_a_failing_cell_is_raised_and_the_copy_shows_how_far_it_came(tmp_path):
@@ -71,3 +72,64 @@ def test_the_device_report_names_device_precision_and_versions():
     report = device_report(best_runtime("cpu"))
     for word in ("cpu", "precision", "torch", "albumentations", "opencv"):
         assert word in report
+
+
+def test_a_cell_that_runs_too_early_is_told_in_a_sentence(tmp_path):
+    setup = "from helpers.notebook import explain_missing_names\nexplain_missing_names()"
+    write_notebook(tmp_path / "lesson.ipynb", setup, "print(train_loader)")
+    with pytest.raises(CellExecutionError):
+        execute(tmp_path / "lesson.ipynb", tmp_path / "out")
+    cell = nbformat.read(tmp_path / "out" / "lesson.ipynb", 4).cells[2]
+    text = "".join(output.get("text", "") for output in cell.outputs)
+    assert text.startswith("'train_loader' does not exist yet. Run the cells above this one first")
+    assert "Traceback" not in text
+
+
+def test_a_fault_inside_a_module_keeps_its_traceback(tmp_path):
+    (tmp_path / "faulty.py").write_text("def broken():\n    return missing\n")
+    setup = "from helpers.notebook import explain_missing_names\nexplain_missing_names()"
+    write_notebook(tmp_path / "lesson.ipynb", setup, "import faulty\nfaulty.broken()")
+    with pytest.raises(CellExecutionError, match="faulty.py"):
+        execute(tmp_path / "lesson.ipynb", tmp_path / "out")
+
+
+def test_paths_in_the_environment_are_meant_from_where_the_command_was_given(tmp_path, monkeypatch):
+    (tmp_path / "lessons").mkdir()
+    write_notebook(tmp_path / "lessons" / "lesson.ipynb", "import os\nprint(os.environ['PORTRAIT_DATA'])")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORTRAIT_DATA", "mine/photos")
+    out = execute("lessons/lesson.ipynb", "out")
+    assert out.is_file() and nbformat.read(out, 4).cells[1].outputs[0].text == f"{tmp_path / 'mine' / 'photos'}\n"
+
+
+def test_outside_of_a_notebook_there_is_nothing_to_explain():
+    explain_missing_names()
+
+
+@pytest.mark.parametrize("name", ["new/folder", "grün é 写真"])
+def test_a_folder_that_can_be_written_to_is_made_and_taken(name, tmp_path, capsys):
+    assert writable_folder(tmp_path / name) == tmp_path / name
+    assert list((tmp_path / name).iterdir()) == [] and capsys.readouterr().out == ""
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_and_replaced(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert writable_folder(tmp_path / "file" / "folder") == tmp_path / "portrait-matting"
+    assert "cannot be written to" in capsys.readouterr().out
+
+
+def test_without_sliders_the_starting_values_are_drawn(monkeypatch):
+    monkeypatch.setenv("PORTRAIT_STATIC", "1")
+    assert explore(lambda **values: values, lam=(1.0, 0.0), width=(7, 3)) == {"lam": 1.0, "width": 7}
+
+
+def test_sliders_begin_at_the_starting_values_and_draw_again(monkeypatch):
+    widgets = pytest.importorskip("ipywidgets")
+    monkeypatch.delenv("PORTRAIT_STATIC", raising=False)
+    monkeypatch.setattr("helpers.notebook.get_ipython", object)
+    made, drawn = {}, []
+    monkeypatch.setattr(widgets, "interact", lambda draw, **sliders: made.update(sliders) or draw(lam=0.0))
+    explore(lambda **values: drawn.append(values), lam=(1.0, 0.0, 4.0))
+    assert made["lam"].value == 1.0 and list(made["lam"].options) == [0.0, 1.0, 4.0]
+    assert drawn == [{"lam": 0.0}]

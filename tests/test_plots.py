@@ -94,16 +94,34 @@ def test_samples_range_test_histogram_legend_and_sky_are_drawn():
     assert plots.sunset(10, 20).size == (20, 10)
 
 
-def test_claims_show_every_seed_its_mean_and_the_baseline():
-    made = {"report": {0: 1.0, 1: 2.0, 2: 6.0}, "l1": {0: 4.0, 2: 5.0}}
-    figure = plots.claims({"made": made, "real": {"report": {0: 7.0}}}, "sad")
+def test_verdicts_show_each_difference_in_percent_and_its_colour():
+    made = [(1, "l1", -0.2, 0.05, "better"), (2, "edge_4", 0.1, 0.2, "none shown")]
+    figure = plots.verdicts({"made": made, "real": [(1, "l1", 0.3, 0.1, "worse")]}, "MAD")
     first, second = figure.axes
-    assert [axis.get_title() for axis in figure.axes] == ["made", "real"]
-    assert [label.get_text() for label in first.get_yticklabels()] == ["report", "l1"]
-    assert first.get_ylim()[0] > first.get_ylim()[1]  # the baseline stands on top
-    report, baseline, l1 = first.lines
-    assert report.get_xydata().tolist() == [[1, 0], [2, 0], [6, 0]]
-    assert l1.get_xydata().tolist() == [[4, 1], [5, 1]]
-    assert list(baseline.get_xdata()) == [3, 3] and baseline.get_linestyle() == "--"
-    assert [bars.get_segments()[0][0].tolist() for bars in first.collections] == [[3, -0.35], [4.5, 0.65]]
-    assert len(second.lines) == 2 and second.get_xlabel() == "sad"
+    assert [label.get_text() for label in first.get_yticklabels()] == ["1  l1", "2  edge_4"]
+    assert first.get_ylim()[0] > first.get_ylim()[1]  # the first stands on top
+    points = [container.lines[0] for container in (*first.containers, *second.containers)]
+    assert [point.get_xydata()[0].tolist() for point in points] == [[-20, 0], [10, 1], [30, 0]]
+    assert [point.get_color() for point in points] == ["#2a9d4a", "#888888", "#d6604d"]
+
+
+def test_the_error_map_is_white_where_right_red_where_missing_blue_where_too_much():
+    colours = plots.error_map(np.array([[1.0, 0.0, 1.0]]), np.array([[1.0, 1.0, 0.0]]))
+    assert colours.tolist() == [[[1, 1, 1], [1, 0, 0], [0, 0, 1]]]
+
+
+def test_the_threshold_is_compared_with_the_continuous_matte():
+    figure = plots.loss_and_threshold(PHOTO, ALPHA, ALPHA, lam=4.0, width=3, threshold=0.5)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles[1] == "weight 1 or 5" and titles[3] == "threshold 0.5"
+    assert titles[4] == "error: 0.250, soft 0.000"  # of values evenly spread over 0 to 1
+
+
+def test_few_pictures_and_few_steps_are_drawn():
+    assert plots.contact_sheet([PHOTO] * 3, columns=12).axes[0].images[0].get_array().shape == (20, 90, 3)
+    assert not plots.learning_rates({"one-cycle": [1e-3], "constant": [1e-3]}).axes[0].patches
+
+
+def test_the_loss_before_training_is_the_first_point_of_the_validation():
+    figure = plots.loss_curves({"train": [4.0, 2.0], "val": [[2, 2.5]]}, every=2, start=5.0)
+    assert figure.axes[0].lines[1].get_xydata().tolist() == [[0, 5], [2, 2.5]]

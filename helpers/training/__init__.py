@@ -23,6 +23,7 @@ __all__ = [
     "replace_damaged",
     "resume",
     "set_aside",
+    "take_up",
     "train_epoch",
     "train_step",
     "validate",

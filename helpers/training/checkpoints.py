@@ -69,8 +69,8 @@ def keep_checkpoints(run, folder):
 def resume(run, folder):
     """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
 
-    Leaves the run as it is and raises ValueError if the checkpoint is damaged, as in `read_latest`. Raises `OtherRun`,
-    which names what differs, if it belongs to a run with another recipe or to another version of this project.
+    Raises ValueError if the checkpoint is damaged, as in `read_latest`; or `OtherRun`, which names what differs, if it
+    belongs to a run with another recipe or was written by another version of this project. The run is as it was then.
     """
     path, state = Path(folder) / LATEST, read_latest(folder)
     if state is None:
@@ -90,6 +90,27 @@ def resume(run, folder):
         )
     run.load_state_dict(state)
     return True
+
+
+def take_up(run, folder) -> str:
+    """`resume`, whatever lies in `folder`: returns in words what was done, and never loses a file.
+
+    Another run's checkpoints are set aside. A damaged latest checkpoint is replaced by the newest whole one.
+    """
+    told = []
+    while True:
+        try:
+            resumed = resume(run, folder)
+        except OtherRun as error:
+            told.append(f"{error}\nset aside in {set_aside(folder)}; a new run")
+            break
+        except ValueError as error:  # damaged: without it there is one file less to read
+            newest = replace_damaged(folder)
+            told.append(f"{error}\nkept as {LATEST}.damaged; {newest or 'no checkpoint'} takes its place")
+        else:
+            told.append(f"resumed after step {run.step}" if resumed else "a new run")
+            break
+    return "\n".join(told)
 
 
 def read_latest(folder):

@@ -20,6 +20,7 @@ from helpers.training.checkpoints import (
     rng_state,
     set_aside,
     set_rng_state,
+    take_up,
     write_checkpoint,
 )
 from helpers.u2net import U2Net, load_official, to_official
@@ -313,6 +314,19 @@ def test_a_damaged_latest_without_a_whole_one_leaves_nothing_to_resume(make_run,
     assert replace_damaged(tmp_path) is None
     assert not resume(make_run()[0], tmp_path)
     assert names(tmp_path) == [f"{LATEST}.damaged"]
+
+
+def test_taking_up_a_folder_tells_a_damaged_checkpoint_from_another_run(make_run, tmp_path):
+    run, _ = make_run()
+    assert take_up(run, tmp_path) == "a new run"
+    write_checkpoint(tmp_path / "epoch_001.pth", run.state_dict() | {"epoch": 1})
+    (tmp_path / LATEST).write_bytes(b"PK")
+    damaged = take_up(run, tmp_path)
+    assert "not a readable checkpoint" in damaged and "another" not in damaged
+    assert damaged.endswith("epoch_001.pth takes its place\nresumed after step 0") and run.epoch == 1
+    other = take_up(make_run(edge_weight=4.0)[0], tmp_path)
+    assert "from a run with another edge_weight" in other and "damaged" not in other.splitlines()[0]
+    assert "set aside in" in other and not (tmp_path / LATEST).exists()
 
 
 def test_a_damaged_latest_names_the_furthest_whole_one_beside_it(make_run, tmp_path):
