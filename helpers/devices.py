@@ -52,6 +52,22 @@ def best_runtime(device=None, precision="auto"):
     return Runtime(device, amp, torch.contiguous_format if contiguous else torch.channels_last)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch raised `error` because memory ran out: CUDA has a class for it, MPS and CPUs only the message."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    told = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what PyTorch keeps of the memory of a GPU."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def _fast_precision(device):
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

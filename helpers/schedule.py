@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+)
 from tqdm import tqdm
 
 
@@ -47,9 +55,33 @@ def one_cycle(optimizer: Optimizer, max_lr: float, total_steps: int) -> OneCycle
 
 
 def plateau(optimizer: Optimizer, highest_is_best: bool = False) -> ReduceLROnPlateau:
-    """The other schedule, RMBG-U2NET's: a tenth of the rate once 5 epochs have not improved; stepped after each epoch
-    with the value that is watched."""
-    return ReduceLROnPlateau(optimizer, "max" if highest_is_best else "min", factor=0.1, patience=5, threshold=0.0)
+    """The other schedule, RMBG-U2NET's: a tenth of the rate after 5 epochs in a row without improvement.
+
+    To be stepped after each epoch with the value that is watched. PyTorch's `patience` counts the bad epochs that are
+    still tolerated, so it is one less than the epochs after which the rate falls.
+    """
+    mode = "max" if highest_is_best else "min"
+    return ReduceLROnPlateau(optimizer, mode, factor=0.1, patience=4, threshold=0.0)
+
+
+CYCLES = 3
+"""Rises and falls of the triangular schedule; Smith (2017) advises at least three."""
+
+SCHEDULES: dict[str, Callable[[Optimizer, float, int], LRScheduler]] = {
+    "one_cycle": one_cycle,
+    # the way down ends where the way up began
+    "no_annihilation": lambda optimizer, max_lr, steps: OneCycleLR(
+        optimizer, max_lr, total_steps=steps, cycle_momentum=False, final_div_factor=1
+    ),
+    "constant": lambda optimizer, max_lr, steps: LambdaLR(optimizer, lambda step: 1.0),
+    # a tenth after a half and after three quarters, as He et al. (2016) trained residual networks on CIFAR-10
+    "step": lambda optimizer, max_lr, steps: MultiStepLR(optimizer, [steps // 2, steps * 3 // 4], gamma=0.1),
+    "cosine": lambda optimizer, max_lr, steps: CosineAnnealingLR(optimizer, T_max=steps),
+    "triangular": lambda optimizer, max_lr, steps: CyclicLR(
+        optimizer, max_lr / 25, max_lr, step_size_up=steps / CYCLES / 2, cycle_momentum=False
+    ),
+}
+"""`schedule(optimizer, max_lr, steps)`, to be stepped after each of so many batches; the optimiser begins at max_lr."""
 
 
 def rates(schedule_of: Callable[[Optimizer], LRScheduler], total_steps: int, lr: float = 1e-3) -> list[float]:

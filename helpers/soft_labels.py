@@ -10,14 +10,16 @@ alphas as their truth ("soft labels", Hinton et al., "Distilling the knowledge i
 import argparse
 import csv
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.cutout import foreground_colours, load_matter
+from helpers.cutout import Matter, foreground_colours, load_matter
 from helpers.files.atomic import whole_file
 from helpers.files.folders import find_pictures, in_words, no_photos
 from helpers.files.photos import read_photo
@@ -39,19 +41,19 @@ NARROWEST = 80
 """Pixels that a strip beside a person needs to become a background."""
 
 
-def soft_alpha(teachers, photo):
+def soft_alpha(teachers: Sequence[Matter], photo: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The alpha (H, W) float32 of a photo (H, W, 3) uint8: the mean over all `Matter`s, and over its mirror image."""
     mirrored = np.ascontiguousarray(photo[:, ::-1])
     return np.mean([alpha for each in teachers for alpha in (each.alpha(photo), each.alpha(mirrored)[:, ::-1])], axis=0)
 
 
-def is_sure(alpha):
+def is_sure(alpha: NDArray) -> bool:
     """Whether the teachers see a person and agree where it ends; a blurred guess would only teach to guess."""
     share, doubt = alpha.mean(), np.minimum(alpha, 1 - alpha).mean()
     return bool(share >= LEAST_SHARE and doubt <= DOUBT * share)
 
 
-def upper_body(alpha):
+def upper_body(alpha: NDArray) -> tuple[int, int, int] | None:
     """The square `(y, x, side)` around the upper body of the person in an alpha (H, W), in pixels, within the picture.
 
     Of somebody standing, more than twice as tall as wide, it is the upper half and a little air; else all there is.
@@ -67,14 +69,14 @@ def upper_body(alpha):
     return min(max(top, 0), alpha.shape[0] - side), min(max(left, 0), alpha.shape[1] - side), side
 
 
-def beside(photo, alpha):
+def beside(photo: NDArray[np.uint8], alpha: NDArray) -> list[NDArray[np.uint8]]:
     """The strips of a photo (H, W, 3) left and right of the person in its alpha (H, W) that are wide enough."""
     columns = np.flatnonzero(alpha.max(0) > 0.02)
     strips = (photo[:, : columns[0]], photo[:, columns[-1] + 1 :]) if len(columns) else (photo,)
     return [strip for strip in strips if strip.shape[1] >= NARROWEST]
 
 
-def label(teachers, paths, out):
+def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) -> int:
     """Write both data sets for the photos in `paths`, with a progress bar; returns how many portraits there are.
 
     `teachers` are `Matter`s. Photos that are unreadable or whose alpha is unsure are named and left out.
@@ -110,7 +112,7 @@ def label(teachers, paths, out):
     return written
 
 
-def _write_persons(path, names):
+def _write_persons(path: Path, names: Iterable[str]) -> None:
     """Write the meta.csv that ties the close and the whole picture of each photo: one person, so one split.
 
     The person id is the name of the photo's cutout in `composites/`, so that both data sets decide alike.
@@ -121,21 +123,21 @@ def _write_persons(path, names):
         writer.writerows([f"{name}{ending}.jpg", name] for name in names for ending in ("", WHOLE))
 
 
-def _save_pair(folder, name, photo, alpha):
+def _save_pair(folder: Path, name: str, photo: NDArray[np.uint8], alpha: NDArray) -> None:
     _save(folder / "images" / "train" / f"{name}.jpg", photo)
     _save(folder / "mattes" / "train" / f"{name}.png", _grey(alpha))
 
 
-def _grey(alpha):
+def _grey(alpha: NDArray) -> NDArray[np.uint8]:
     return (alpha * 255).round().astype(np.uint8)
 
 
-def _save(path, pixels):
+def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
     with whole_file(path) as temporary:
         Image.fromarray(pixels).save(temporary, "JPEG" if path.suffix == ".jpg" else "PNG", quality=93)
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Command line: `python -m helpers.soft_labels PHOTOS OUT [--weights FILE …]`."""
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.soft_labels", description=__doc__.splitlines()[0])

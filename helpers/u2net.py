@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.config import DEVIATION, MEAN
 from helpers.devices import Runtime
+from helpers.network_input import DEVIATION, MEAN
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -5,9 +5,44 @@ from pathlib import Path
 
 import pytest
 
-from helpers.config import CHOICES, MINIMUM, PRESETS, Config, load_config, parse_setting
+from helpers.config import PRESETS, Config, field_rules, load_config, parse_setting
+from helpers.losses import LOSSES
+from helpers.networks.registry import NETWORKS
+from helpers.samples.strong_augment import PIPELINES
+from helpers.schedule import SCHEDULES
 
 FIELDS = {field.name for field in dataclasses.fields(Config)}
+
+CHOICES = {
+    "network": ("u2net", "u2net_lite", "u2net_knet", "resnet50_unet"),
+    "start": ("random", "pretrained", "own"),
+    "schedule": ("one_cycle", "plateau", "no_annihilation", "constant", "step", "cosine", "triangular"),
+    "loss": ("report", "notebook", "cross_entropy", "l1"),
+    "edge_on": ("fused", "all"),
+    "augmentation": ("report", "strong"),
+    "truth": ("annotations", "mattes"),
+    "best_by": ("loss", "mse", "mad", "iou"),
+    "precision": ("auto", "float32", "bfloat16", "float16"),
+}
+MINIMUM = {
+    "image_size": 16, "batch_size": 1, "micro_batch": 0, "epochs": 1, "clip": 0, "ema": 0, "edge_weight": 0,
+    "edge_width": 1, "rough_width": 1, "patience": 0, "checkpoint_every": 1, "log_every": 1, "workers": 0, "seed": 0,
+    "synthetic_count": 8, "synthetic_size": 64,
+}  # fmt: skip
+
+
+def test_the_rules_of_the_fields_are_complete():
+    rules = field_rules()
+    assert rules.keys() == FIELDS
+    assert {name: tuple(rule["enum"]) for name, rule in rules.items() if "enum" in rule} == CHOICES
+    assert {name: rule["minimum"] for name, rule in rules.items() if "minimum" in rule} == MINIMUM
+
+
+def test_every_choice_is_known_where_it_is_used():
+    assert CHOICES["network"] == NETWORKS
+    assert CHOICES["loss"] == tuple(LOSSES)
+    assert set(CHOICES["schedule"]) == {*SCHEDULES, "plateau"}
+    assert CHOICES["augmentation"] == tuple(PIPELINES)
 
 
 def test_the_presets_carry_their_names():
@@ -80,6 +115,39 @@ def test_other_choices_are_refused_with_the_known_ones(name):
     assert [getattr(Config(**{name: choice}), name) for choice in CHOICES[name]] == list(CHOICES[name])
     with pytest.raises(ValueError, match=f"{name}='else'.*{', '.join(CHOICES[name])}"):
         Config(**{name: "else"})
+
+
+def test_all_that_is_wrong_is_told_at_once_in_one_line():
+    expected = r"^epochs=0: expected a whole number, 1 or more; clip=-1: expected a finite number, 0 or more$"
+    with pytest.raises(ValueError, match=expected) as caught:
+        Config(epochs=0, clip=-1)
+    assert type(caught.value) is ValueError
+    with pytest.raises(ValueError, match=r"^max_lr='fast': expected a finite number above 0 or auto$"):
+        Config(max_lr="fast")
+    with pytest.raises(ValueError, match=r"^ema=1: expected a finite number, 0 or more and below 1$"):
+        Config(ema=1)
+
+
+def test_the_weight_of_the_transition_term_is_the_losss_own_unless_it_is_given():
+    """1 in the report, 4 in the published notebook."""
+    assert Config().edge_weight == Config(loss="l1").edge_weight == 1
+    assert Config(loss="notebook").edge_weight == 4
+    assert Config(loss="notebook", edge_weight=2).edge_weight == 2
+    for preset in PRESETS:
+        assert load_config(preset, loss="notebook").edge_weight == 4
+        assert load_config(preset, loss="notebook", edge_weight=1).edge_weight == 1
+        assert load_config(preset, loss=PRESETS[preset].loss) == PRESETS[preset]
+    assert load_config("rmbg").edge_weight == 0
+    assert load_config("rmbg", loss="report").edge_weight == 1
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "no_annihilation", "step", "cosine", "triangular"])
+def test_patience_is_refused_where_the_rates_are_planned_to_the_end(schedule):
+    with pytest.raises(
+        ValueError, match=f"patience=3 contradicts schedule={schedule}.*set schedule=plateau or patience=0"
+    ):
+        Config(schedule=schedule, patience=3)
+    assert Config(schedule="plateau", patience=3).patience == Config(schedule="constant", patience=3).patience == 3
 
 
 @pytest.mark.parametrize("name, value", [

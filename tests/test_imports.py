@@ -6,7 +6,7 @@ from graphlib import TopologicalSorter
 from support import ROOT
 
 FLOORS = (
-    {"config", "devices", "files", "startup"},
+    {"config", "devices", "files", "network_input", "startup"},
     {"augment", "datasets", "losses", "networks", "schedule", "u2net"},
     {"cutout", "metrics", "samples", "synthetic"},
     {"app", "export", "training"},

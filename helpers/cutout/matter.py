@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from helpers.config import FINAL, trained_size
+from helpers.config import FINAL
 from helpers.cutout.foreground import foreground_colours
 from helpers.cutout.onnx_cache import find_conversion, keep_conversion, key_of, may_have_gpu
 from helpers.cutout.predictors import OnnxPredictor, TorchPredictor
 from helpers.cutout.refine import refine
 from helpers.files.colour_profiles import in_colour
 from helpers.files.photos import to_rgb
+from helpers.network_input import trained_size
 
 STEP = 32
 """A U²-Net halves its picture five times: of sides that 32 does not divide, its maps no longer lie on each other."""

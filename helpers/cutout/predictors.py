@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from helpers.config import DEVIATION, LARGEST, MEAN, trained_size
+from helpers.network_input import DEVIATION, LARGEST, MEAN, trained_size
 from helpers.startup import thread_limit
 
 

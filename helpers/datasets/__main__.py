@@ -9,6 +9,7 @@ DIR is a data set in one of `helpers.datasets.layout_table.LAYOUTS`, or a manife
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,13 +18,14 @@ from helpers.datasets.check import check
 from helpers.datasets.ground_truth import summary
 from helpers.datasets.layouts import LAYOUTS, find_splits
 from helpers.datasets.manifests import MANIFEST, write_manifest
+from helpers.datasets.pairs import Pair
 from helpers.datasets.prepare import prepare
 from helpers.files.photos import picture_size
 from helpers.files.text import first_lines
 from helpers.startup import begin
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0, 1 if something is wrong with the data or could not be done, 130 after Ctrl-C."""
     begin()
     options = _parser().parse_args(arguments)
@@ -37,13 +39,13 @@ def main(arguments=None):
         return 1
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.datasets", description=__doc__.splitlines()[0])
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("folder", type=Path, metavar="DIR", help="the data set: a folder, or a manifest")
     common.add_argument("--layout", choices=list(LAYOUTS), help="how its files lie; default: recognised")
     common.add_argument("--truth", choices=("annotations", "mattes"), default="annotations",
-                        help="in EasyPortrait's layout: class masks, or the made data set's exact alphas")  # fmt: skip
+                        help="in EasyPortrait's layout: class masks, or a synthetic set's exact alphas")  # fmt: skip
     parallel = argparse.ArgumentParser(add_help=False)
     parallel.add_argument("--workers", type=int, metavar="N", help="processes; default: one per core, 0: none")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -64,13 +66,13 @@ def _parser():
     return parser
 
 
-def _check(options):
+def _check(options: argparse.Namespace) -> int:
     report = check(options.folder, options.truth, options.layout, options.workers)
     print(report)
     return 1 if report.problems else 0
 
 
-def _manifest(options):
+def _manifest(options: argparse.Namespace) -> int:
     folder = options.folder
     source = folder if folder.is_file() else folder / MANIFEST
     out = options.out or source
@@ -91,7 +93,7 @@ def _manifest(options):
                 failed.append(str(error))
         listed[split] = [pair for pair in found.pairs if pair.image in sizes]
     if not sizes:
-        raise FileNotFoundError(f"{folder}: no readable photo with a truth there")
+        raise FileNotFoundError(f"{folder}: no readable photo with a ground truth there")
     write_manifest(out, listed, sizes)
     if options.figure:
         from helpers.plots import counts  # brings matplotlib and torch
@@ -100,14 +102,14 @@ def _manifest(options):
     return _report(listed, failed, out)
 
 
-def _prepare(options):
+def _prepare(options: argparse.Namespace) -> int:
     done = prepare(options.folder, options.out, options.size, options.truth, options.layout, options.workers)
     for line in summary(done.remarks):
         print(line, file=sys.stderr)
     return _report(done.splits, done.failed, options.out)
 
 
-def _report(splits, failed, out):
+def _report(splits: Mapping[str, Sequence[Pair]], failed: list[str], out: Path) -> int:
     """Print what was written and what was left out; returns the exit code."""
     if failed:
         print("\n".join([f"cannot be read and left out: {len(failed)}", *first_lines(failed)]), file=sys.stderr)

@@ -1,6 +1,8 @@
 """Whether a data set is fit to train on: every file read, every file paired, and nothing twice or in two splits."""
 
+from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +10,8 @@ import numpy as np
 from helpers.datasets.duplicates import digest, first_alike, look
 from helpers.datasets.ground_truth import Remark, read_ground_truth
 from helpers.datasets.layouts import find_splits
-from helpers.datasets.splits import person_of, users_of
+from helpers.datasets.pairs import Pair
+from helpers.datasets.splits import Found, person_of, users_of
 from helpers.files.folders import is_photo, walk
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import read_reduced
@@ -20,17 +23,17 @@ _LEAST = 256  # a JPEG is decoded down to this: its file is read to the end, and
 class Kind(StrEnum):
     """What is looked for."""
 
-    PHOTO_ALONE = "photos without a truth"
-    TRUTH_ALONE = "truths without a photo"
+    PHOTO_ALONE = "photos without a ground truth"
+    TRUTH_ALONE = "ground truths without a photo"
     AMBIGUOUS = "files that share a name"
     UNREADABLE = "pairs that cannot be read"
-    SIZES = "truths of another size"
+    SIZES = "ground truths of another size"
     FAINT = Remark.FAINT.value  # class ids, probably
     NOT_CLASSES = Remark.NOT_CLASSES.value
     UNSURE = Remark.UNSURE.value
     ZERO_ONE = Remark.ZERO_ONE.value
     NO_BACKGROUND = Remark.NO_BACKGROUND.value
-    EMPTY = "truths without a person"
+    EMPTY = "ground truths without a person"
     TWICE = "photos twice in the split"
     LEAK = "photos also in another split"
     SHARED_PERSON = "persons also in another split"
@@ -56,13 +59,14 @@ class Report(NamedTuple):
     findings: list[Finding]
 
     @property
-    def problems(self):
+    def problems(self) -> int:
         """How many findings are problems."""
         return sum(finding.kind not in NOTES for finding in self.findings)
 
-    def __str__(self):
+    def __str__(self) -> str:
         """A table of all counts by split, and the first lines of each kind."""
-        rows, sections = [["", *self.pairs], ["pairs", *self.pairs.values()]], []
+        rows: list[list] = [["", *self.pairs], ["pairs", *self.pairs.values()]]
+        sections: list[str] = []
         for kind in Kind:
             found = [finding for finding in self.findings if finding.kind == kind]
             rows.append([kind, *(sum(finding.split == split for finding in found) for split in self.pairs)])
@@ -74,13 +78,15 @@ class Report(NamedTuple):
         return "\n".join([*table, *sections, "", f"{self.problems or 'no'} problem{'s' * (self.problems != 1)}"])
 
 
-def check(folder, truth="annotations", layout=None, workers=None):
-    """Read every pair of a data set and tell what is wrong with it, as a `Report`; a broken file never ends it.
+def check(
+    folder: Path | str, truth: str = "annotations", layout: str | None = None, workers: int | None = None
+) -> Report:
+    """Read every pair of a data set and report what is wrong with it, as a `Report`; a broken file never ends it.
 
-    Photos that are there twice, the very same file or the same look (`helpers.datasets.duplicates`), are told as leaks if they
-    are in two splits, where they make validation a test of memory. So are persons, if the folder's meta.csv tells who
-    is who. `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, whose errors it raises; `workers` as in
-    `helpers.files.parallel.in_parallel`. Of each picture only half a kilobyte is kept.
+    Two photos are the same if their files or their looks are (`helpers.datasets.duplicates`). In two splits they are
+    leaks: validation would test memory. So are persons in two splits, where the data set's meta.csv names persons.
+    `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, whose errors it raises; `workers` as in
+    `helpers.files.parallel.in_parallel`. Of each picture only half a kilobyte is kept in memory.
     """
     splits = find_splits(folder, truth, layout)
     listed = [(split, pair) for split, found in splits.items() for pair in found.pairs]
@@ -101,7 +107,7 @@ class _Seen(NamedTuple):
     look: np.ndarray | None = None
 
 
-def _look_at(pair):
+def _look_at(pair: Pair) -> _Seen:
     try:
         photo, size = read_reduced(pair.image, _LEAST)
         alpha, remarks = read_ground_truth(pair.truth, pair.reading)
@@ -117,7 +123,7 @@ def _look_at(pair):
     return _Seen(faults, fingerprint, look(photo))
 
 
-def _unpaired(splits):
+def _unpaired(splits: dict[str, Found]) -> Iterator[Finding]:
     """Findings for the files that were left out."""
     for split, found in splits.items():
         for kind, paths in ((Kind.PHOTO_ALONE, found.photos_alone), (Kind.TRUTH_ALONE, found.truths_alone),
@@ -125,9 +131,9 @@ def _unpaired(splits):
             yield from (Finding(kind, split, str(path)) for path in paths)
 
 
-def _passed_over(splits):
+def _passed_over(splits: dict[str, Found]) -> Iterator[Finding]:
     """Findings for the files beside photos and truths that are no photos by their names, once for each folder."""
-    seen = set()
+    seen: set[Path] = set()
     for split, found in splits.items():
         paths = [path for pair in found.pairs for path in (pair.image, pair.truth)]
         folders = sorted({path.parent for path in paths + found.photos_alone + found.truths_alone} - seen)
@@ -137,25 +143,27 @@ def _passed_over(splits):
             yield from (Finding(Kind.PASSED_OVER, split, str(folder / name)) for name in names if not is_photo(name))
 
 
-def _shared_persons(folder, splits):
-    """Findings for the persons that meta.csv names in more than one split; each is told once in a later one."""
-    users, first = users_of(folder), {}
+def _shared_persons(folder: Path | str, splits: dict[str, Found]) -> Iterator[Finding]:
+    """Findings for the persons that meta.csv names in more than one split; each is named once in a later one."""
+    users = users_of(folder)
+    first: dict[str, tuple[str, Path]] = {}
     for split, found in splits.items():
-        told = set()
+        named = set()
         for pair in found.pairs:
             person = person_of(pair, users)
             if person is None:
                 continue
             earlier_split, earlier = first.setdefault(person, (split, pair.image))
-            if earlier_split != split and person not in told:
-                told.add(person)
+            if earlier_split != split and person not in named:
+                named.add(person)
                 yield Finding(Kind.SHARED_PERSON, split, f"{pair.image}: person {person}, as {earlier}")
 
 
-def _repeated(readable):
+def _repeated(readable: list[tuple[str, Path, _Seen]]) -> list[Finding]:
     """Findings for the photos that were there before, by [(split, path, _Seen)] in the order of the splits."""
-    first_of_bytes, findings = {}, []
-    looks_like = first_alike([seen.look for _, _, seen in readable])
+    first_of_bytes: dict[bytes, int] = {}
+    findings: list[Finding] = []
+    looks_like = first_alike([seen.look for _, _, seen in readable if seen.look is not None])
     for i, (split, path, seen) in enumerate(readable):
         before = [j for j in (first_of_bytes.setdefault(seen.digest, i), looks_like[i]) if 0 <= j < i]
         if before:

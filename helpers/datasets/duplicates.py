@@ -1,9 +1,14 @@
 """Pictures that are the same: in every byte, or to the eye."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
+from helpers.datasets.pairs import Pair
 
 GRID = 16
 STEP = 2
@@ -22,13 +27,13 @@ same photograph published in other tones; .47 at most for two different ones, .6
 _BLOCK = 2048  # looks compared at a time: 16 MB of results
 
 
-def digest(path):
+def digest(path: Path) -> bytes:
     """A fingerprint of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
 
 
-def same_photos(kept, others):
+def same_photos(kept: Sequence[Pair], others: Iterable[Pair]) -> set[int]:
     """The indices of those pairs in `kept` whose photo has the very same bytes as the photo of one in `others`.
 
     Quick for 100,000 files: only those whose size occurs on both sides are read. Raises OSError naming a file that is
@@ -36,14 +41,14 @@ def same_photos(kept, others):
     """
     sizes = [pair.image.stat().st_size for pair in kept]
     common = set(sizes)
-    twins = {}  # size → digests
+    twins: dict[int, set[bytes]] = {}  # size → digests
     for path in {pair.image for pair in others}:
         if (size := path.stat().st_size) in common:
             twins.setdefault(size, set()).add(digest(path))
     return {i for i, (pair, size) in enumerate(zip(kept, sizes)) if size in twins and digest(pair.image) in twins[size]}
 
 
-def look(photo):
+def look(photo: NDArray[np.uint8]) -> NDArray[np.int8]:
     """What a photo (H, W, 3) uint8 looks like, as (512,) int8: where its grey falls (-1), stays (0) and rises (1).
 
     A difference hash (dHash) with a third value for flat places, of 16 × 16 steps to the right and as many down. All 0
@@ -57,21 +62,21 @@ def look(photo):
     return signs if np.count_nonzero(signs) >= TOLD else np.zeros_like(signs)
 
 
-def first_alike(looks):
+def first_alike(looks: Sequence[NDArray[np.int8]]) -> NDArray[np.intp]:
     """For each of `looks` the position of the first one before it that shows the same picture, or -1; (N,) int.
 
     All are compared with all, in blocks: 100,000 in about two minutes of one core and little memory.
     """
-    looks = np.asarray(looks, np.int8).reshape(-1, 2 * GRID * GRID)
-    told = np.maximum(np.count_nonzero(looks, axis=1), 1)  # at least 1: a flat picture is like none
-    first = np.full(len(looks), -1)
-    for start in range(0, len(looks), _BLOCK):
+    vectors = np.asarray(looks, np.int8).reshape(-1, 2 * GRID * GRID)
+    steps = np.maximum(np.count_nonzero(vectors, axis=1), 1)  # at least 1: a flat picture is like none
+    first = np.full(len(vectors), -1)
+    for start in range(0, len(vectors), _BLOCK):
         later = slice(start, start + _BLOCK)
         found = first[later]  # a view
-        columns = looks[later].T.astype(np.float32)
+        columns = vectors[later].T.astype(np.float32)
         for earlier in range(0, start + 1, _BLOCK):
             rows = slice(earlier, earlier + _BLOCK)
-            same = looks[rows].astype(np.float32) @ columns >= ALIKE * np.maximum(told[rows, None], told[later])
+            same = vectors[rows].astype(np.float32) @ columns >= ALIKE * np.maximum(steps[rows, None], steps[later])
             if earlier == start:
                 same = np.triu(same, 1)
             new = same.any(axis=0) & (found < 0)

@@ -40,7 +40,7 @@ class GroundTruth(NamedTuple):
     """A ground truth: its alpha (H, W) uint8, and [(kind, line that names the file)] of what is odd about it."""
 
     alpha: NDArray[np.uint8]
-    remarks: list[tuple[Remark, str]]
+    remarks: list[tuple[str, str]]
 
 
 def read_ground_truth(path: Path, reading: str) -> GroundTruth:
@@ -77,8 +77,9 @@ def read_ground_truth(path: Path, reading: str) -> GroundTruth:
     "grey": alpha from 0 to 255, with a palette of greys as it is shown. A file with no value but 0 and 1 is a mask of 0
     and 1.
     """
+    remarks: list[tuple[str, str]] = []
     if reading == "opacity":
-        alpha, remarks = np.array(open_transparent(path).getchannel("A")), []
+        alpha = np.array(open_transparent(path).getchannel("A"))
     elif reading == "classes":
         alpha, remarks = _from_classes(path)
     else:
@@ -98,15 +99,15 @@ def open_transparent(path: Path) -> Image.Image:
     return picture.convert("RGBA")
 
 
-def summary(remarks: Iterable[tuple[Remark, str]], of: str = "") -> list[str]:
+def summary(remarks: Iterable[tuple[str, str]], of: str = "") -> list[str]:
     """A line for each kind of remark: how many files it is about, `of` how many, and the first one's own line."""
-    kinds: dict[Remark, list[str]] = {}
+    kinds: dict[str, list[str]] = {}
     for kind, text in remarks:
         kinds.setdefault(kind, []).append(text)
     return [f"{kind}: {len(texts)}{of} ({texts[0]}{', …' if len(texts) > 1 else ''})" for kind, texts in kinds.items()]
 
 
-def _from_grey(path):
+def _from_grey(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     picture = open_picture(path)
     values = grey_values(picture, path)
     if values.max() == 1:
@@ -119,12 +120,12 @@ def _from_grey(path):
     return values, []
 
 
-def _from_classes(path):
+def _from_classes(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     picture = open_picture(path)
     values = _ids(picture) if picture.mode == "P" else grey_values(picture, path)
     is_exact, classes = picture.format not in ("JPEG", "MPO"), len(CLASSES)
     if is_exact and values.max() < classes:
-        return cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1], []
+        return np.asarray(cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1], np.uint8), []
     counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(int)
     inside, between, unsure = counts[1:classes].sum(), counts[classes:UNSURE].sum(), counts[UNSURE]
     if not inside and not between:
@@ -136,7 +137,7 @@ def _from_classes(path):
     return values, [(Remark.NOT_CLASSES, f"{path}: values up to {values.max()}, but {reason}")]
 
 
-def _ids(picture):
+def _ids(picture: Image.Image) -> NDArray[np.uint8]:
     """The palette's indices of a picture in mode P; the grey values instead where its palette makes it a grey one."""
     indices = np.array(picture)
     first_is_black = not any((picture.getpalette() or [0])[:3])
@@ -145,8 +146,8 @@ def _ids(picture):
     return indices
 
 
-def _nearest(ids):
-    """Alpha (H, W) of class ids in which the unsure pixels take the side of the nearest sure one; background if tied."""
+def _nearest(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Alpha (H, W) of class ids; unsure pixels are read like the nearest sure one, as background if tied."""
     person = (ids > 0) & (ids != UNSURE)
     to_person, to_background = (
         cv2.distanceTransform((~side).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -1,9 +1,11 @@
 """The layouts that real data sets come in: a table of patterns for their folders.
 
-A row tells from a folder's path whether it holds photos or truths, and of which split; `helpers.datasets.layouts` reads it.
+A row of the table decides by a folder's path whether it holds photos or ground truths, and of which split.
+`helpers.datasets.layouts` reads the table.
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from helpers.datasets.manifests import MANIFEST
@@ -39,14 +41,14 @@ TRAIN_TEST = r"(?P<split>train|test)"
 ONE, SUB = r"(?:/(?P<sub>[^/]+))?", r"(?:/(?P<sub>.+))?"  # one sub-folder or none; as many as there are
 
 
-def _layout(tree, photos, truths, *shapes, **options):
+def _layout(tree: str, photos: str, truths: str, *shapes: str, reading: str = "grey", beside: str = "") -> Layout:
     """A layout whose photos and truths lie in the same shapes, but for one name."""
-    sides = [[shape.replace("KIND", f"(?:{kind})") for shape in shapes] for kind in (photos, truths)]
-    return Layout(tree, *sides, **options)
+    of_photos, of_truths = ([shape.replace("KIND", f"(?:{kind})") for shape in shapes] for kind in (photos, truths))
+    return Layout(tree, of_photos, of_truths, reading, beside)
 
 
-def easyportrait(truth="annotations"):
-    """EasyPortrait v1, v2 and the made data set, whose `mattes/` hold exact alphas."""
+def easyportrait(truth: str = "annotations") -> Layout:
+    """EasyPortrait v1, v2 and the synthetic data set, whose `mattes/` hold exact alphas."""
     tree = ("images/{train,val,test}/*.jpg with annotations/{train,val,test}/*.png, or {train,val,test}/images/*.jpg "
             "with {train,val,test}/annotations/*.png")  # fmt: skip
     shapes = (f"{TOP}KIND/{SPLIT}", f"{TOP}{SPLIT}/KIND", f"{TOP}KIND")
@@ -93,7 +95,7 @@ LAYOUTS = {
 """The layouts by name, in the order in which they are tried."""
 
 
-def category_of(name, groups, stem):
+def category_of(name: str, groups: Mapping[str, str], stem: str) -> str:
     """What a picture's kind is called."""
     if cod10k := re.match(r"COD10K-(?:CAM-\d+-([A-Za-z]+)|NonCAM)", stem):
         return f"cod10k-{cod10k[1] or 'noncam'}".lower()

@@ -11,6 +11,7 @@ import csv
 import io
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,11 +27,15 @@ COLUMNS = ("image", "mask", "category", "split", "width", "height", "reading", "
 _YES_OR_NO = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
 
 
-def write_manifest(path, splits, sizes=None):
+def write_manifest(
+    path: Path | str,
+    splits: Mapping[str, Iterable[Pair]],
+    sizes: Mapping[Path, tuple[int, int]] | None = None,
+) -> None:
     """Write the pairs of `splits`, {split: [Pair]}, to a CSV file, which is whole or not there at all.
 
     Files inside the CSV's folder are written relative to it, so that the folder can be moved; others absolute.
-    `sizes` {photo: (height, width)} spares opening the photos it tells of. Errors as in `helpers.files.photos.picture_size`.
+    Photos in `sizes`, {photo: (height, width)}, are not opened. Errors as in `helpers.files.photos.picture_size`.
     """
     path, sizes = Path(path), sizes or {}
     with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -43,13 +48,14 @@ def write_manifest(path, splits, sizes=None):
                 writer.writerow([*places, pair.category, split, width, height, pair.reading, int(pair.rough)])
 
 
-def read_manifest(path):
+def read_manifest(path: Path | str) -> dict[str, Found]:
     """{split: `Found`} of the pairs that a CSV file lists, in the order of `SPLITS`.
 
-    Without a `split` a row belongs to train, and val comes from `helpers.datasets.splits.with_validation`. `reading` is "grey"
-    unless told, or "opacity" where the mask is the image itself; `rough` is no. Pairs of which a file is missing are
-    left out: the file that is there is named as alone. Raises ValueError naming file and line for a row that cannot be
-    understood or lists a photo again, and FileNotFoundError if there is no such CSV.
+    Without a `split` a row belongs to train, and val comes from `helpers.datasets.splits.with_validation`. Without a
+    `reading` it is "grey", or "opacity" where the mask is the image itself; without `rough` it is not rough. A pair of
+    which one file is missing is left out, and the file that is there is named as unpaired.
+    Raises ValueError naming file and line for a row that cannot be understood or lists a photo again, and
+    FileNotFoundError if there is no such CSV.
     """
     path = Path(path)
     text = read_text(path)
@@ -60,7 +66,8 @@ def read_manifest(path):
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
     if not {"image", "mask"} <= set(reader.fieldnames):
         raise ValueError(f"{path}: the first line must name the columns image and mask, found {header[:100]!r}")
-    splits, lines = {}, {}
+    splits: dict[str, Found] = {}
+    lines: dict[Path, int] = {}
     with _line_named(path, reader):
         for row in filter(_is_filled, reader):
             split, pair = _parsed(path.parent, row)
@@ -74,12 +81,12 @@ def read_manifest(path):
                 found.truths_alone.append(pair.truth)
             else:
                 found.pairs.append(pair)
-    splits = {split: Found(*map(sorted, found)) for split, found in splits.items()}
+    splits = {split: Found(*(sorted(files) for files in found)) for split, found in splits.items()}
     return with_validation(splits, users_of(path.parent))
 
 
 @contextmanager
-def _line_named(path, reader):
+def _line_named(path: Path, reader: csv.DictReader) -> Iterator[None]:
     """Errors in the block name the file and the line that was read last."""
     try:
         yield
@@ -88,18 +95,18 @@ def _line_named(path, reader):
         raise ValueError(f"{path}, line {line}: {error}; correct or remove the line") from error
 
 
-def _is_filled(row):
+def _is_filled(row: Mapping[str, str]) -> bool:
     """Whether a row {column: text} is more than the empty cells that spreadsheets leave at the end."""
     return any(row.values())
 
 
-def _written(folder, path):
+def _written(folder: Path, path: Path) -> str:
     """A file's path as the manifest in `folder` holds it, with forward slashes."""
     path, folder = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
-def _located(folder, text):
+def _located(folder: Path, text: str) -> Path:
     """The file that a cell names, relative to the manifest's folder; a path at which there is nothing if it is missing.
 
     Spaces and quotation marks around a name and the backslashes of Windows are taken off if the file is there only
@@ -121,7 +128,7 @@ def _located(folder, text):
     return folder / plain
 
 
-def _parsed(folder, row):
+def _parsed(folder: Path, row: dict[str, str]) -> tuple[str, Pair]:
     """Split and pair of one line {column: text}; raises ValueError that says what is wrong with it."""
     if None in row or None in row.values():
         if any("\n" in text for text in row.values() if isinstance(text, str)):

@@ -1,4 +1,4 @@
-"""A portrait and its truth: where the two files are, how the truth is meant, and reading them.
+"""A portrait and its ground truth: where the two files are, what the ground truth means, and reading both.
 
 Light on purpose (no torch): worker processes and the portrait generator import it.
 """
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from helpers.datasets.ground_truth import READINGS, read_ground_truth
 from helpers.files.photos import REDUCTIONS, read_reduced
@@ -18,10 +20,10 @@ class Pair(NamedTuple):
     """One portrait.
 
     Attributes:
-        image: the photo's file. truth: the file that holds its alpha.
-        reading: how the truth is meant, one of `READINGS`.
-        category: what the manifest calls its kind, such as `p3m`.
-        rough: whether the truth is a rough mask, whose edge counts for nothing, instead of a refined one.
+        image: the photo's file. truth: the file that holds its ground truth.
+        reading: what the ground truth means, one of `READINGS`.
+        category: the kind of picture, such as `p3m`, as the manifest calls it.
+        rough: whether the ground truth is a rough mask, whose edge counts for nothing, instead of a refined one.
     """
 
     image: Path
@@ -31,17 +33,17 @@ class Pair(NamedTuple):
     rough: bool = False
 
     @property
-    def is_cutout(self):
-        """Whether photo and truth are one transparent picture, which needs a background to be put on."""
+    def is_cutout(self) -> bool:
+        """Whether photo and ground truth are one transparent picture, which needs a background to be put on."""
         return self.image == self.truth and self.reading == "opacity"
 
 
-def read_alpha(pair):
+def read_alpha(pair: Pair) -> NDArray[np.uint8]:
     """The ground truth of a pair as alpha (H, W) uint8; errors as in `read_ground_truth`."""
     return read_ground_truth(pair.truth, pair.reading).alpha
 
 
-def read_pair(pair, least=None):
+def read_pair(pair: Pair, least: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Photo (H, W, 3) uint8 RGB and alpha (H, W) uint8 of a pair.
 
     With `least`, a JPEG is decoded at a half, a quarter or an eighth of its size if its shorter side still has at least
@@ -52,7 +54,9 @@ def read_pair(pair, least=None):
     return image, alpha
 
 
-def read_remarked_pair(pair, least=None):
+def read_remarked_pair(
+    pair: Pair, least: int | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[str, str]]]:
     """As `read_pair`, and the `Remark`s on the ground truth."""
     (image, (height, width)), (alpha, remarks) = (
         read_reduced(pair.image, least),
@@ -66,7 +70,7 @@ def read_remarked_pair(pair, least=None):
     return image, alpha if image.shape[:2] == alpha.shape else _reduced(alpha, image.shape[:2]), remarks
 
 
-def _reduced(alpha, size):
+def _reduced(alpha: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """An alpha (H, W) averaged down to the `size` (h, w) that a JPEG's decoder gave its photo.
 
     The decoder rounds up: a side of 417 at a quarter is 105, the last of which stands for one pixel and its copies.
@@ -75,5 +79,5 @@ def _reduced(alpha, size):
     scale = next(scale for scale in REDUCTIONS if -(-height // scale) == rows and -(-width // scale) == columns)
     below, beside = rows * scale - height, columns * scale - width
     if below or beside:
-        alpha = cv2.copyMakeBorder(alpha, 0, below, 0, beside, cv2.BORDER_REPLICATE)
-    return cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
+        alpha = np.asarray(cv2.copyMakeBorder(alpha, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)

@@ -3,14 +3,15 @@
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from helpers.datasets.ground_truth import Remark
 from helpers.datasets.layouts import backgrounds_in, find_splits
 from helpers.datasets.manifests import MANIFEST, write_manifest
 from helpers.datasets.pairs import Pair, read_remarked_pair
@@ -35,20 +36,28 @@ class Prepared(NamedTuple):
 
     splits: dict[str, list[Pair]]
     failed: list[str]
-    remarks: list[tuple[Remark, str]]
+    remarks: list[tuple[str, str]]
 
 
-def prepare(folder, out, size=512, truth="annotations", layout=None, workers=None):
+def prepare(
+    folder: Path | str,
+    out: Path | str,
+    size: int = 512,
+    truth: str = "annotations",
+    layout: str | None = None,
+    workers: int | None = None,
+) -> Prepared:
     """Write a copy of a data set whose pictures have at most `size` pixels on their longer side; returns `Prepared`.
 
     `out/images/SPLIT/….jpg` (turned by EXIF, quality 95, colours at full resolution) and `out/masks/SPLIT/….png` (8-bit
     alpha, soft where pixels were averaged), in the sub-folders they had. Cutouts stay transparent, in
     `out/cutouts/SPLIT/`; their backgrounds go to `out/backgrounds/`, up to twice as large. Nothing is enlarged, nothing
     in `folder` is touched. `out/manifest.csv` comes last and lists the pairs, with their categories and which are
-    rough. Unreadable pictures are left out and told.
+    rough. Unreadable pictures are left out and named.
 
-    Called again, it goes on where it was stopped, and makes anew what has changed since; but two at a time are in each
-    other's way. `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, `workers` as in `helpers.files.parallel`.
+    Called again, it continues where it was stopped, and writes anew what has changed since. Do not run two at a time
+    into one folder. `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, `workers` as in
+    `helpers.files.parallel.in_parallel`.
     Before anything is written it raises ValueError for a size below 1, an `out` inside `folder`, and two photos that
     would become one; FileExistsError if `out` holds anything but a copy of the same data at the same size;
     FileNotFoundError if there is no pair; and what `find_splits` raises.
@@ -62,7 +71,9 @@ def prepare(folder, out, size=512, truth="annotations", layout=None, workers=Non
     plan = {split: _planned(split, found[split].pairs, out) for split in found}
     tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
     if not tasks:
-        raise FileNotFoundError(f"{folder}: no photo with a truth there; `python -m helpers.datasets check` tells more")
+        raise FileNotFoundError(
+            f"{folder}: no photo with a ground truth there; `python -m helpers.datasets check` says more"
+        )
     backgrounds = _planned_backgrounds(folder, out) if any(pair.is_cutout for pair, _, _ in tasks) else {}
     _begin(out, {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout})
 
@@ -79,7 +90,7 @@ def prepare(folder, out, size=512, truth="annotations", layout=None, workers=Non
     return Prepared(splits, failed, [remark for _, remarks in done.values() for remark in remarks])
 
 
-def shrunk(array, size):
+def shrunk(array: NDArray, size: int) -> NDArray:
     """An array (H, W) or (H, W, C) averaged down until its longer side has `size` pixels; as it is if that is short."""
     scale = size / max(array.shape[:2])
     if scale >= 1:
@@ -88,7 +99,7 @@ def shrunk(array, size):
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def shrunk_cutout(photo, alpha, size):
+def shrunk_cutout(photo: NDArray[np.uint8], alpha: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """A cutout's colours (H, W, 3) and alpha (H, W), both uint8, made smaller: (h, w, 4) uint8.
 
     A pixel's colour counts as much as it is seen, so that what lies under transparent places doesn't tint the edge.
@@ -99,13 +110,13 @@ def shrunk_cutout(photo, alpha, size):
     return np.dstack([colours / np.maximum(share, 1e-6), share * 255]).round().clip(0, 255).astype(np.uint8)
 
 
-def _planned(split, pairs, out):
+def _planned(split: str, pairs: list[Pair], out: Path) -> list[tuple[Pair, Pair]]:
     """[(pair, the pair that its copy will be)]."""
     cutouts = _places([pair.image for pair in pairs if pair.is_cutout], out / "cutouts" / split, ".png")
     photos = [pair.image for pair in pairs if not pair.is_cutout]
     images, masks = _places(photos, out / "images" / split, ".jpg"), _places(photos, out / "masks" / split, ".png")
 
-    def copy_of(pair):
+    def copy_of(pair: Pair) -> Pair:
         if pair.is_cutout:
             return pair._replace(image=cutouts[pair.image], truth=cutouts[pair.image])
         return pair._replace(image=images[pair.image], truth=masks[pair.image], reading="grey")
@@ -113,7 +124,7 @@ def _planned(split, pairs, out):
     return [(pair, copy_of(pair)) for pair in pairs]
 
 
-def _planned_backgrounds(folder, out):
+def _planned_backgrounds(folder: Path, out: Path) -> dict[Path, Path]:
     """{background: the place of its copy}; empty if they aren't beside the cutouts."""
     try:
         return _places(backgrounds_in(folder), out / "backgrounds", ".jpg")
@@ -121,10 +132,10 @@ def _planned_backgrounds(folder, out):
         return {}
 
 
-def _places(paths, folder, suffix):
+def _places(paths: list[Path], folder: Path, suffix: str) -> dict[Path, Path]:
     """{path: its place in `folder`}, below the deepest folder that all paths share; ValueError if two fall together."""
     top = os.path.commonpath([os.path.abspath(path.parent) for path in paths]) if paths else ""
-    taken = {}
+    taken: dict[Path, Path] = {}
     for path in paths:
         place = folder / Path(os.path.abspath(path)).relative_to(top).with_suffix(suffix)
         if place in taken:
@@ -133,7 +144,7 @@ def _places(paths, folder, suffix):
     return {path: place for place, path in taken.items()}
 
 
-def _begin(out, record):
+def _begin(out: Path, record: dict) -> None:
     """Make `out`, or go on with it; refuses one that holds anything else."""
     text = json.dumps(record, ensure_ascii=False) + "\n"
     before = (out / RECORD).read_text(encoding="utf-8") if (out / RECORD).is_file() else ""
@@ -149,7 +160,7 @@ def _begin(out, record):
         remove_leftovers(place)
 
 
-def _copy_pair(task):
+def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tuple[str, str]]] | str:
     """Size (height, width) and remarks of the copy of a pair, which is made if it isn't there; a line if unreadable."""
     pair, copy, size = task
     try:
@@ -172,7 +183,7 @@ def _copy_pair(task):
     return photo.shape[:2], remarks
 
 
-def _copy_background(task):
+def _copy_background(task: tuple[Path, Path, int]) -> str | None:
     """None when the background's copy is there, a line if it cannot be read."""
     path, place, size = task
     try:
@@ -185,19 +196,19 @@ def _copy_background(task):
     return None
 
 
-def _is_current(copies, originals):
+def _is_current(copies: Iterable[Path], originals: Iterable[Path]) -> bool:
     """Whether all copies are there, and none is older than an original."""
     if not all(path.is_file() for path in copies):
         return False
     return min(path.stat().st_mtime for path in copies) >= max(path.stat().st_mtime for path in originals)
 
 
-def _save(array, path, form, **options):
+def _save(array: NDArray[np.uint8], path: Path, form: str, **options: int) -> None:
     with whole_file(path) as temporary:
         Image.fromarray(array).save(temporary, form, **options)
 
 
-def _copy_people(folder, out):
+def _copy_people(folder: Path, out: Path) -> None:
     """Copy the list of who is in which picture, if there is one: pictures keep their names."""
     for path in map(folder.joinpath, _PEOPLE):
         if path.is_file():

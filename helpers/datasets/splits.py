@@ -4,7 +4,7 @@ import csv
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +23,8 @@ class Found(NamedTuple):
     """What was found of one split; everything but `pairs` was left out.
 
     Attributes:
-        pairs: photos with their truths, sorted.
-        photos_alone: photos without a truth of their name. truths_alone: truths without a photo.
+        pairs: photos with their ground truths, sorted.
+        photos_alone: photos without a ground truth of the same name. truths_alone: ground truths without a photo.
         ambiguous: files of one name of which only one can be meant, such as `a.jpg` beside `a.png`: never guessed.
     """
 
@@ -33,18 +33,21 @@ class Found(NamedTuple):
     truths_alone: list[Path]
     ambiguous: list[Path]
 
-    def left_out(self):
-        """What was left out in words, with the first three names of each kind; empty if that is nothing."""
-        kinds = (("photos without a truth", self.photos_alone), ("truths without a photo", self.truths_alone),
-                 ("files that share a name", self.ambiguous))  # fmt: skip
+    def left_out(self) -> str:
+        """What was left out, in words, with the first three names of each kind; empty if nothing was."""
+        kinds = (
+            ("photos without a ground truth", self.photos_alone),
+            ("ground truths without a photo", self.truths_alone),
+            ("files that share a name", self.ambiguous),
+        )
         return "; ".join(f"{kind}: {len(files)} ({_first_names(files)})" for kind, files in kinds if files)
 
 
-def _first_names(files):
+def _first_names(files: list[Path]) -> str:
     return ", ".join(shown(path.name) for path in files[:3]) + (", …" if len(files) > 3 else "")
 
 
-def with_validation(splits, users=None):
+def with_validation(splits: Mapping[str, Found], users: Mapping[str, str] | None = None) -> dict[str, Found]:
     """The splits {name: `Found`} in the order of `SPLITS`; if they have a train and no val, val is a tenth of train.
 
     A hash of the file stem decides the split, or a hash of the person id where `users`, as from `users_of`, knows it.
@@ -67,20 +70,21 @@ def with_validation(splits, users=None):
     return {split: splits[split] for split in SPLITS if split in splits}
 
 
-def rank_of(name):
+def rank_of(name: str) -> float:
     """A number in [0, 1) that depends on the name alone, evenly spread."""
     digest = hashlib.sha1(os.fsencode(name), usedforsecurity=False).digest()
     return int.from_bytes(digest[:4], "big") / 2**32
 
 
-def users_of(folder):
+def users_of(folder: Path | str) -> dict[str, str]:
     """{name of a picture: person id} by the `user_id` column of a data set's meta.csv; empty without one.
 
     The names are as in the column `image_name` or `attachment_id`, without suffix; a name may have folders before it.
     A name that is listed with several persons belongs to none of them, since it can be of several pictures.
     Raises ValueError naming a meta.csv that cannot be understood.
     """
-    users, several = {}, set()
+    users: dict[str, str] = {}
+    several = set()
     folder = Path(folder).parent if Path(folder).is_file() else Path(folder)
     for place in ("", "annotations", "meta"):
         path = folder / place / "meta.csv"
@@ -98,7 +102,7 @@ def users_of(folder):
     return {name: user for name, user in users.items() if name not in several}
 
 
-def person_of(pair, users):
+def person_of(pair: Pair, users: Mapping[str, str]) -> str | None:
     """The person id of a pair by `users`, as from `users_of`; None if they do not know it.
 
     A name with folders counts before a bare one: pictures of different splits may have the same bare name.
@@ -107,13 +111,13 @@ def person_of(pair, users):
     return next(filter(None, (users.get("/".join(parts[i:])) for i in range(len(parts)))), None)
 
 
-def user_ids(folder, pairs):
+def user_ids(folder: Path | str, pairs: Iterable[Pair]) -> set[str]:
     """The set of person ids in `pairs`; a picture of which meta.csv says nothing counts as a person of its own."""
     users = users_of(folder)
     return {person_of(pair, users) or _path_below(pair.image, folder) for pair in pairs}
 
 
-def shared_persons(folder, splits: Mapping[str, Sequence[Pair]]) -> dict[tuple[str, str], set[str]]:
+def shared_persons(folder: Path | str, splits: Mapping[str, Sequence[Pair]]) -> dict[tuple[str, str], set[str]]:
     """{(split, other split): person ids that are in both}, only where there are any; `splits` maps a split to pairs.
 
     Only meta.csv knows persons. Without it, and for a file name that several splits use, nothing is known: splits that
@@ -122,13 +126,13 @@ def shared_persons(folder, splits: Mapping[str, Sequence[Pair]]) -> dict[tuple[s
     users = users_of(folder)
     uses = Counter(stem for pairs in splits.values() for stem in {pair.image.stem for pair in pairs})
     persons = {
-        split: {person_of(pair, users) for pair in pairs if uses[pair.image.stem] == 1} - {None}
+        split: {person for pair in pairs if uses[pair.image.stem] == 1 and (person := person_of(pair, users))}
         for split, pairs in splits.items()
     }
     both = {(a, b): persons[a] & persons[b] for a, b in combinations(persons, 2)}
     return {names: common for names, common in both.items() if common}
 
 
-def _path_below(path, folder):
+def _path_below(path: Path, folder: Path | str) -> str:
     """A file's path below a folder, without suffix; its whole path if it lies elsewhere."""
     return "/".join(parts_below(path, folder)) if path.is_relative_to(folder) else str(path)

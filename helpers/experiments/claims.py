@@ -1,7 +1,7 @@
 """The report's claims: what is trained for each, the stored results, and what they show.
 
-`VARIANTS` says how each run differs from the report's recipe, `CLAIMS` which runs are compared. `helpers.experiments`
-measures them into `RESULTS`; here they are read:
+`VARIANTS` says how each run differs from the report's recipe. `CLAIMS` says which runs are compared.
+`python -m helpers.experiments` measures them and stores them in `RESULTS`. Here they are read:
 
     rows = read_results()
     print(claim_table(rows, 1, "made", "band"))
@@ -9,44 +9,27 @@ measures them into `RESULTS`; here they are read:
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from helpers.config import Config
 from helpers.files.atomic import whole_file
 
 RESULTS = Path(__file__).parents[2] / "results" / "claims.csv"
 """The stored results: one line for each run, set of portraits and region."""
 
 
-class Variant(NamedTuple):
-    """A training run: the report's recipe, but for the fields that say otherwise.
-
-    Attributes:
-        error: of a map: `rmse`, `cross_entropy` or `l1`; of the transition term as well.
-        edge_weight: λ. edge_width: of the edge mask, in pixels. edge_on: the map or maps it looks at, `fused` or `all`.
-        schedule: one of `helpers.experiments.__main__.SCHEDULES`. max_lr: its highest rate, or `auto`: the range test's.
-        data: `all`, or `made` for the made portraits alone, the only ones that have exact mattes.
-        truth: `annotations` (hard masks), or `mattes`.
-        start: `pretrained` by the original authors, `own` (the weights of this project, random where there are none),
-            or `random`.
-        network: `u2net_lite` or `u2net`.
-    """
-
-    error: str = "rmse"
-    edge_weight: float = 1.0
-    edge_width: int = 7
-    edge_on: str = "fused"
-    schedule: str = "one_cycle"
-    max_lr: float | str = 1e-3
-    data: str = "all"
-    truth: str = "annotations"
-    start: str = "pretrained"
-    network: str = "u2net_lite"
+REPORT = {
+    "network": "u2net_lite", "start": "pretrained", "loss": "report", "edge_weight": 1.0, "edge_width": 7,
+    "edge_on": "fused", "schedule": "one_cycle", "max_lr": 1e-3, "truth": "annotations",
+}  # fmt: skip
+"""What every run shares with the report, whatever the preset says: fields of `helpers.config.Config`."""
 
 
 class Enlargement(NamedTuple):
-    """No training: predictions of this project's weights, or of the original authors', for large made portraits.
+    """No training: predictions of this project's weights, or of the original authors', for large synthetic portraits.
 
     Attributes:
         thresholded: at .5, before and after they are enlarged, as a segmentation would be; else left continuous.
@@ -58,29 +41,41 @@ class Enlargement(NamedTuple):
     count: int = 12
 
 
-VARIANTS = {
-    "report": Variant(),
-    "cross_entropy": Variant(error="cross_entropy"),
-    "l1": Variant(error="l1"),
-    "edge_0": Variant(edge_weight=0.0),
-    "edge_4": Variant(edge_weight=4.0),
-    "edge_10": Variant(edge_weight=10.0),
-    "edge_on_all": Variant(edge_on="all"),
-    "width_3": Variant(edge_width=3),
-    "width_15": Variant(edge_width=15),
-    "no_annihilation": Variant(schedule="no_annihilation"),
-    "constant": Variant(schedule="constant"),
-    "step": Variant(schedule="step"),
-    "cosine": Variant(schedule="cosine"),
-    "triangular": Variant(schedule="triangular"),
-    "rate_found": Variant(max_lr="auto"),
-    "hard_truth": Variant(data="made", start="own"),
-    "exact_truth": Variant(data="made", start="own", truth="mattes"),
-    "random_start": Variant(start="random"),
-    "full_network": Variant(start="random", network="u2net"),
+VARIANTS: dict[str, dict[str, Any] | Enlargement] = {
+    "report": {},
+    "cross_entropy": {"loss": "cross_entropy"},
+    "l1": {"loss": "l1"},
+    "edge_0": {"edge_weight": 0.0},
+    "edge_4": {"edge_weight": 4.0},
+    "edge_10": {"edge_weight": 10.0},
+    "edge_on_all": {"edge_on": "all"},
+    "width_3": {"edge_width": 3},
+    "width_15": {"edge_width": 15},
+    "no_annihilation": {"schedule": "no_annihilation"},
+    "constant": {"schedule": "constant"},
+    "step": {"schedule": "step"},
+    "cosine": {"schedule": "cosine"},
+    "triangular": {"schedule": "triangular"},
+    "rate_found": {"max_lr": "auto"},
+    "hard_truth": {"start": "own"},
+    "exact_truth": {"start": "own", "truth": "mattes"},
+    "random_start": {"start": "random"},
+    "full_network": {"start": "random", "network": "u2net"},
     "continuous": Enlargement(thresholded=False),
     "thresholded": Enlargement(thresholded=True),
 }
+"""How each training run differs from `REPORT`, as fields of `helpers.config.Config`; or an `Enlargement`."""
+
+SYNTHETIC_ONLY = ("hard_truth", "exact_truth")
+"""Variants that are trained on the synthetic portraits alone, the only ones that have exact mattes."""
+
+
+def config_of(name: str, seed: int, preset: Config) -> Config:
+    """The configuration of a variant's training run; sizes, batches and epochs are the preset's."""
+    changes = VARIANTS[name]
+    if isinstance(changes, Enlargement):
+        raise ValueError(f"{name} is measured without training")
+    return replace(preset, **REPORT | changes, seed=seed)
 
 
 class Claim(NamedTuple):
@@ -109,7 +104,7 @@ CLAIMS = {
 }
 
 METRICS = ("sad", "mse", "mad", "grad", "conn", "iou")
-"""As `helpers.metrics.errors.matting_metrics` measures them, averaged over the portraits; less is better but for `iou`."""
+"""Of `helpers.metrics.errors.matting_metrics`, averaged over the portraits. Less is better, except for `iou`."""
 
 FIELDS = {
     "claim": str, "variant": str, "seed": int, "set": str, "region": str, **dict.fromkeys(METRICS, float),

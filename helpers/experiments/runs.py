@@ -28,7 +28,7 @@ def missing_runs(rows, claims, seeds, config, made, real=None, weights=None, ful
     runs = dict.fromkeys((name, seed) for claim in claims for seed in seeds for name in CLAIMS[claim].variants)
     light, heavy = [], []
     for name, seed in runs:
-        now, then = origin_of(VARIANTS[name], made, real, weights), stored.get((name, seed))
+        now, then = origin_of(name, made, real, weights), stored.get((name, seed))
         if then is None:
             (heavy if _is_full(name) else light).append((name, seed))
         elif differing := [f"{key} {then[key]!r}, now {now[key]!r}" for key in now if now[key] != then[key]]:
@@ -37,7 +37,8 @@ def missing_runs(rows, claims, seeds, config, made, real=None, weights=None, ful
 
 
 def _is_full(name):
-    return getattr(VARIANTS[name], "network", None) == "u2net"
+    changes = VARIANTS[name]
+    return isinstance(changes, dict) and changes.get("network") == "u2net"
 
 
 def measure_runs(runs, config, made, real=None, weights=None, jobs=1, out=RESULTS):

@@ -7,12 +7,12 @@ from tempfile import TemporaryDirectory
 import torch
 from safetensors.torch import save_file
 
-from helpers.config import trained_size
 from helpers.datasets.layouts import find_pairs, splits_in
 from helpers.datasets.pairs import read_pair
 from helpers.files.atomic import whole_file
 from helpers.files.folders import pictures_below
 from helpers.files.photos import read_photo
+from helpers.network_input import trained_size
 from helpers.networks.registry import network_in, read_network
 from helpers.networks.weights import EXPORTED, read_checkpoint, weights_of
 from helpers.synthetic.dataset import make_portrait

@@ -1,16 +1,17 @@
 """Files that are always whole: written under a temporary name beside the place, and renamed at the end."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def whole_file(path):
+def whole_file(path: Path | str) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` if the block ends well, and is removed if it raises.
 
     So `path` is the old file or the new one, never a part of either. Its folder is made if there is none. An OSError
-    of the system in the block names `path`.
+    in the block that names no file, such as that of a full disk, gets the name of `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,7 +25,7 @@ def whole_file(path):
 
 
 @contextmanager
-def naming(path):
+def naming(path: Path | str) -> Iterator[None]:
     """An OSError of the system in the block that names no file, as that of a full disk, names `path`."""
     try:
         yield
@@ -34,7 +35,7 @@ def naming(path):
         raise
 
 
-def remove_leftovers(folder):
+def remove_leftovers(folder: Path | str) -> None:
     """Remove what killed processes left half-written in `folder`; for a place in which nobody else is writing."""
     for temporary in Path(folder).glob(".*.[0-9]*.tmp"):
         temporary.unlink(missing_ok=True)

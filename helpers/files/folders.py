@@ -56,7 +56,12 @@ def walk(
     yield from _walk(Path(folder), (), on_error, skip)
 
 
-def _walk(place, above, on_error, skip):
+def _walk(
+    place: Path,
+    above: tuple[Path, ...],
+    on_error: Callable[[OSError], object] | None,
+    skip: Callable[[Path], bool],
+) -> Iterator[tuple[Path, list[str]]]:
     here = Path(os.path.realpath(place))
     if any(folder.is_relative_to(here) for folder in above):
         return  # a link back
@@ -75,7 +80,7 @@ def _walk(place, above, on_error, skip):
             yield from _walk(place / name, (*above, here), on_error, skip)
 
 
-def _kind(entry):
+def _kind(entry: os.DirEntry) -> str:
     try:
         if entry.is_dir():
             return "folder"

@@ -1,28 +1,39 @@
-"""The same work for many files, spread over the cores."""
+"""The same work for many files, spread over the cores: a `ProcessPoolExecutor`, a progress bar, and a clean Ctrl-C."""
 
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from tqdm import tqdm
 
 from helpers.startup import begin_worker, usable_cores
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 CHUNK = 4
 """Items a worker takes at a time: enough that handing them over costs nothing, few enough to stop within seconds."""
 
 
-def in_parallel(function, items, workers=None, description="reading", chunk=CHUNK):
+def in_parallel(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int | None = None,
+    description: str = "reading",
+    chunk: int = CHUNK,
+) -> Iterator[Result]:
     """Yield `function(item)` for each item of the list `items` in their order, under a progress bar.
 
-    `workers` is the number of processes, all cores if None; with 0 or 1 the work is done in this one. Each takes `chunk`
-    items at a time. The processes are spawned, so `function` must be importable, and a script that calls this needs the
-    usual `if __name__ == "__main__":`. What `function` raises is raised here and ends the work; so does Ctrl-C, after
-    the chunks begun.
-    Raises RuntimeError if a worker dies.
+    `workers` is the number of processes; None means one per core, and with 0 or 1 this process does the work. Each
+    process takes `chunk` items at a time. The processes are spawned, so `function` must be importable, and a script
+    that calls this needs the usual `if __name__ == "__main__":`. What `function` raises is raised here and ends the
+    work. Ctrl-C ends it after the chunks that have begun.
+    Raises RuntimeError if a worker process dies.
     """
     if not items:
         return
@@ -45,7 +56,7 @@ def in_parallel(function, items, workers=None, description="reading", chunk=CHUN
 
 
 @contextmanager
-def _interrupts_held():
+def _interrupts_held() -> Iterator[None]:
     """Ctrl-C, which a terminal sends to all processes, waits for the end of the block; those begun in it never see it.
 
     So none of them is hit by it while it is still importing. On Windows, which knows no signal masks, it may be.
@@ -60,13 +71,14 @@ def _interrupts_held():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin_worker():
+def _begin_worker() -> None:
     """One thread per process, Ctrl-C left to the parent, and an end with the parent, even if that one is killed."""
     begin_worker()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it wasn't masked
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with_parent():
-    multiprocessing.parent_process().join()
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)

@@ -1,10 +1,10 @@
-"""Texts that people wrote: files such as lists and tables, and names of files in messages."""
+"""Texts: lists and tables that people wrote, and the names of files in messages."""
 
 from pathlib import Path
 
 
-def read_text(path):
-    """The text of a file in UTF-8, with or without a mark of its byte order.
+def read_text(path: Path | str) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark.
 
     Raises FileNotFoundError for a missing file, and ValueError naming one in another encoding.
     """
@@ -14,20 +14,21 @@ def read_text(path):
         raise ValueError(f'{path}: not in UTF-8; save it as "CSV UTF-8", or as plain text in UTF-8') from None
 
 
-def shown(name):
-    """A file's name as a message shows it: quoted, with escapes, if a line end or the like in it would tear the line."""
+def shown(name: object) -> str:
+    """A file's name for a message of one line: quoted and escaped if it holds a line end or the like."""
     text = str(name)
     return text if text.isprintable() else repr(text)
 
 
-NAMED = 10  # lines of a kind that are printed
+NAMED = 10
+"""Lines of one kind that are printed."""
 
 
-def first_lines(texts):
-    """The first ten of some lines, and how many more there are."""
+def first_lines(texts: list[str]) -> list[str]:
+    """The first ten lines, and how many more there are."""
     return texts[:NAMED] + [f"… and {len(texts) - NAMED} more"] * (len(texts) > NAMED)
 
 
-def fault_of(path, error):
-    """The line that tells of a file which could not be read, whatever was raised; ours name the very file."""
+def fault_of(path: Path | str, error: Exception) -> str:
+    """The line about a file that could not be read: our own errors name the file, others get its name."""
     return str(error) if isinstance(error, (ValueError, OSError)) else f"{path}: {error!r}"

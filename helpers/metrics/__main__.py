@@ -13,7 +13,7 @@ from helpers.metrics.perceptual import CONVENTIONS
 from helpers.startup import begin
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Print the table; returns the exit code: 0, 1 if anything is left out, 2 if nothing matches, 130 after Ctrl-C."""
     begin()
     options = _parser().parse_args(arguments)
@@ -34,7 +34,7 @@ def main(arguments=None):
     return 1 if scores.left_out() else 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.metrics", description=__doc__.splitlines()[0])
     parser.add_argument("pred", type=Path, metavar="PRED_DIR", help="mattes, grey from 0 to 255, or cutouts, of which "
                         "the alpha channel counts; named as the true mattes or their photos, suffix aside")  # fmt: skip

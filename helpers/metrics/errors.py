@@ -6,10 +6,12 @@
 Publications scale the errors in more than one way, so print region, convention and resolution beside every number.
 """
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from helpers.metrics.perceptual import GRADIENT_SCALE, connectivity, gradient_magnitude
 
@@ -17,33 +19,61 @@ BOUNDARY = 0.02
 """Width of the boundary that boundary IoU looks at, as a part of the image's diagonal."""
 
 
-def matting_metrics(pred, true, region=None, convention="dim"):
-    """Errors of the alpha matte `pred` against `true`, both (H, W) in [0, 1]; returns a dict of six floats.
+def matting_metrics(
+    pred: ArrayLike, true: ArrayLike, region: ArrayLike | None = None, convention: str = "dim"
+) -> dict[str, float]:
+    """Errors of a predicted alpha matte against the ground truth.
 
-    `sad`   Σ|d| / 1000, with d = pred − true
-    `mse`   mean of d²
-    `mad`   mean of |d|
-    `grad`  Σ (difference of the gradient magnitudes)² / 1000, or / 10 by "p3m"
-    `conn`  Σ |φ(pred) − φ(true)| / 1000
-    `iou`   of the pixels ≥ 0.5; 1.0 if neither matte has any
+    Parameters
+    ----------
+    pred, true : array (H, W)
+        The prediction and the ground truth, in [0, 1].
+    region : boolean array (H, W), optional
+        The pixels that count: sums run over them and means divide by their number. By default all pixels count.
+        Gradients and connected components are always those of the whole image.
+    convention : str
+        The published code that `grad` and `conn` follow: "dim" (Deep Image Matting) or "p3m" (P3M-Net and GFM on whole
+        images). All else is the same in both.
 
-    `region`, a boolean (H, W) mask, says which pixels count: sums run over it and means divide by its size. Gradients
-    and connected components are always those of the whole image.
+    Returns
+    -------
+    dict of str to float
+        `sad`: Σ|d| / 1000, with d = pred − true. `mse`: mean of d². `mad`: mean of |d|. `grad`: Σ (difference of the
+        gradient magnitudes)² / 1000, or / 10 with "p3m". `conn`: Σ |φ(pred) − φ(true)| / 1000. `iou`: of the pixels
+        ≥ 0.5; 1.0 if neither matte has any.
 
-    `convention` is the published code whose `grad` and `conn` these are, see `helpers.metrics.perceptual`: "dim" (Deep
-    Image Matting) or "p3m" (P3M-Net and GFM on whole images). All else is the same in both. A third family stretches
-    each matte to its own minimum and maximum first, which hides errors of contrast. We take alphas as they are; for
-    mattes that reach 0 and 1 that is the same.
+    Raises
+    ------
+    ValueError
+        The arrays have other shapes, hold NaN or values outside [0, 1], the region has no pixel, or the convention is
+        unknown.
 
-    Raises ValueError for other shapes, NaN, values outside [0, 1], a region without pixels or an unknown convention.
+    Notes
+    -----
+    Rhemann et al., "A perceptually motivated online benchmark for image matting" (CVPR 2009), define gradient and
+    connectivity error; `helpers.metrics.perceptual` has the details. Some publications stretch each matte to its own
+    minimum and maximum first, which hides errors of contrast. Here alphas are taken as they are; for mattes that reach
+    0 and 1 that is the same.
+
+    Examples
+    --------
+    >>> true = np.zeros((4, 4))
+    >>> true[:, 2:] = 1
+    >>> pred = true.copy()
+    >>> pred[0, 2] = 0.5
+    >>> errors = matting_metrics(pred, true)
+    >>> errors["sad"], errors["mse"], errors["mad"], errors["iou"]
+    (0.0005, 0.015625, 0.03125, 1.0)
     """
     return metrics_by_region(pred, true, {"": region}, convention)[""]
 
 
-def metrics_by_region(pred, true, regions, convention="dim"):
-    """`matting_metrics` on several regions, {name: region}, for the work of one; returns {name: dict of six floats}."""
+def metrics_by_region(
+    pred: ArrayLike, true: ArrayLike, regions: Mapping[str, ArrayLike | None], convention: str = "dim"
+) -> dict[str, dict[str, float]]:
+    """`matting_metrics` on several regions, {name: region}, at the cost of one; returns {name: dict of six floats}."""
     pred, true = _same_size(pred, true)
-    regions = {name: _region(region, true.shape) for name, region in regions.items()}
+    masks = {name: _region(region, true.shape) for name, region in regions.items()}
     error = np.abs(pred - true)
     gradient_error = gradient_magnitude(pred, convention) - gradient_magnitude(true, convention)
     connectivity_error = np.abs(np.subtract(*connectivity(pred, true, convention)))
@@ -56,11 +86,11 @@ def metrics_by_region(pred, true, regions, convention="dim"):
             "conn": float(connectivity_error[region].sum() / 1000),
             "iou": _iou(pred[region] >= 0.5, true[region] >= 0.5),
         }
-        for name, region in regions.items()
+        for name, region in masks.items()
     }
 
 
-def boundary_iou(pred, true, width=None):
+def boundary_iou(pred: ArrayLike, true: ArrayLike, width: int | None = None) -> float:
     """IoU in [0, 1] of the inner boundaries of two mattes, both (H, W) in [0, 1]; 1.0 if neither has a pixel ≥ 0.5.
 
     Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation" (CVPR 2021). Masks are the
@@ -76,7 +106,7 @@ def boundary_iou(pred, true, width=None):
     return _iou(_inner_boundary(pred >= 0.5, width), _inner_boundary(true >= 0.5, width))
 
 
-def transition_band(true, width=15):
+def transition_band(true: ArrayLike, width: int = 15) -> NDArray[np.bool_]:
     """Pixels (bool, (H, W)) within `width` // 2 of a change in the matte `true`, (H, W) in [0, 1].
 
     The report's m_d: dilation and erosion with a `width` × `width` square differ there. Beyond the image's border there
@@ -85,11 +115,11 @@ def transition_band(true, width=15):
     """
     if not isinstance(width, Integral) or width < 1 or width % 2 == 0:
         raise ValueError(f"width is {width!r}: give an odd positive whole number, so that the square has a centre")
-    true, square = _matte(true, "true"), np.ones((width, width), np.uint8)
-    return cv2.dilate(true, square) > cv2.erode(true, square)
+    matte, square = _matte(true, "true"), np.ones((width, width), np.uint8)
+    return cv2.dilate(matte, square) > cv2.erode(matte, square)
 
 
-def unknown_region(trimap):
+def unknown_region(trimap: ArrayLike) -> NDArray[np.bool_]:
     """Pixels (bool, (H, W)) that a trimap, (H, W) uint8, leaves unknown: neither 0, background, nor 255, foreground.
 
     Raises ValueError for another shape or type.
@@ -102,7 +132,7 @@ def unknown_region(trimap):
     return (trimap != 0) & (trimap != 255)
 
 
-def mean_metrics(metrics):
+def mean_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Mean of each key over a list of `matting_metrics` results, every image weighing the same; a NaN stays a NaN."""
     if not metrics:
         raise ValueError("there are no metrics to average: the list is empty; evaluate at least one image")
@@ -113,14 +143,14 @@ def mean_metrics(metrics):
     return {key: float(np.mean([one[key] for one in metrics])) for key in keys}
 
 
-def _same_size(pred, true):
+def _same_size(pred: ArrayLike, true: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     pred, true = _matte(pred, "pred"), _matte(true, "true")
     if pred.shape != true.shape:
         raise ValueError(f"pred is {pred.shape} but true is {true.shape}: resize pred to the true matte's size")
     return pred, true
 
 
-def _matte(values, name):
+def _matte(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """`values` as a float64 matte, or a ValueError that names what is wrong with it."""
     matte = np.asarray(values, dtype=np.float64)
     if matte.ndim != 2 or matte.size == 0:
@@ -133,7 +163,7 @@ def _matte(values, name):
     return matte
 
 
-def _region(region, shape):
+def _region(region: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """`region` as a boolean mask of `shape` with at least one pixel; everything if it is None."""
     if region is None:
         return np.ones(shape, bool)
@@ -145,12 +175,12 @@ def _region(region, shape):
     return region
 
 
-def _iou(pred, true):
+def _iou(pred: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     """Intersection over union of two boolean masks; 1.0 if both are empty."""
     union = np.count_nonzero(pred | true)
     return float(np.count_nonzero(pred & true) / union) if union else 1.0
 
 
-def _inner_boundary(mask, width):
+def _inner_boundary(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     return mask & ~cv2.erode(framed, np.ones((3, 3), np.uint8), iterations=int(width))[1:-1, 1:-1].astype(bool)

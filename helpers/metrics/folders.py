@@ -1,13 +1,15 @@
 """A folder of predicted mattes measured against true ones: every picture scored, a table of the means, a CSV of all."""
 
 import csv
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from helpers.datasets.ground_truth import CLASSES, Remark, read_ground_truth, summary
+from helpers.datasets.ground_truth import CLASSES, read_ground_truth, summary
 from helpers.datasets.pairs import Pair
 from helpers.files.atomic import whole_file
 from helpers.files.folders import pictures_below
@@ -22,7 +24,7 @@ from helpers.metrics.errors import (
     transition_band,
     unknown_region,
 )
-from helpers.metrics.ground_truth import find_truths
+from helpers.metrics.ground_truth import Truth, find_truths
 from helpers.metrics.perceptual import GRADIENT_SCALE
 
 CODES = {"dim": "Deep Image Matting's evaluation code", "p3m": "P3M-Net's and GFM's evaluation code"}
@@ -30,6 +32,7 @@ FIGURES = ("sad", "mse", "mad", "grad", "conn", "iou", "boundary_iou")
 """The columns, of which the last is measured on the whole image only."""
 
 
+Place = Callable[[Truth], str | int | Path | None]
 FAINT_PREDICTION = "predictions that stay below half"
 
 
@@ -48,7 +51,7 @@ class Score(NamedTuple):
     metrics: dict[str, dict[str, float]] = {}
     empty: list[str] = []
     faults: list[str] = []
-    remarks: list[tuple[Remark | str, str]] = []
+    remarks: list[tuple[str, str]] = []
 
 
 class Scores(NamedTuple):
@@ -56,8 +59,9 @@ class Scores(NamedTuple):
 
     Attributes:
         pred, true: the folders. layout: that of the truths, in words. convention: of gradient and connectivity.
-        regions: {name: meaning}. truths: how many there are. scores: a `Score` for each with a prediction.
-        missing: the names of those without. notes: lines about truths that the layout leaves out.
+        regions: {name: meaning}. truths: how many there are.
+        scores: a `Score` for each with a prediction.
+        missing: the names of those without. notes: lines about files that are not paired.
     """
 
     pred: Path
@@ -70,19 +74,19 @@ class Scores(NamedTuple):
     missing: list[str]
     notes: list[str]
 
-    def left_out(self):
+    def left_out(self) -> list[str]:
         """Lines that count and name what is not in the table; none if everything is."""
         lines, faults = list(self.notes), [fault for score in self.scores for fault in score.faults]
-        for kind, texts in (("truths without a prediction", self.missing), ("not measured", faults)):
+        for kind, texts in (("ground truths without a prediction", self.missing), ("not measured", faults)):
             if texts:
                 lines += [f"{kind}: {len(texts)}", *(f"  {line}" for line in first_lines(texts))]
         return lines
 
-    def remarks(self):
+    def remarks(self) -> list[str]:
         """A line for each kind of oddity in the files that were measured."""
         return summary(remark for score in self.scores for remark in score.remarks)
 
-    def __str__(self):
+    def __str__(self) -> str:
         sizes = sorted((np.prod(score.size), score.size) for score in self.scores if score.size)
         ends = dict.fromkeys(f"{width}×{height}" for _, (height, width) in sizes[:1] + sizes[-1:])
         header = [
@@ -110,8 +114,15 @@ class Scores(NamedTuple):
         return "\n".join([*(f"{key:<12} {value}" for key, value in header), "", *map(str.rstrip, table), *notes])
 
 
-def score_folders(pred, true, regions=None, band_width=15, convention="dim", workers=None):
-    """Measure all predictions in the folder `pred` against the truths in `true`; returns `Scores`.
+def score_folders(
+    pred: Path | str,
+    true: Path | str,
+    regions: Sequence[Path | str] | None = None,
+    band_width: int = 15,
+    convention: str = "dim",
+    workers: int | None = None,
+) -> Scores:
+    """Measure all predictions in the folder `pred` against the ground truths in `true`; returns `Scores`.
 
     `regions` are "whole", "band" (the transition band, `band_width` wide) and folders of trimaps, of which what they
     leave unknown counts; None means the first two, and the trimaps that lie beside the truths. Predictions are matched
@@ -122,13 +133,13 @@ def score_folders(pred, true, regions=None, band_width=15, convention="dim", wor
     """
     transition_band(np.zeros((1, 1)), band_width)  # refuses a wrong width before any file is read
     pictures, found = pictures_below(pred), find_truths(true)
-    regions = _regions(regions, band_width, found.truths)
+    places = _regions(regions, band_width, found.truths)
     jobs, scores, missing = [], [], []
     for truth in found.truths:
         name = truth.names[0] if truth.names else str(truth.pair.truth)
         try:
             if prediction := _named(truth, pictures):
-                where = {key: place_of(truth) for key, (_, place_of) in regions.items()}
+                where = {key: place_of(truth) for key, (_, place_of) in places.items()}
                 jobs.append(_Job(name, prediction, truth.pair, where))
             else:
                 missing.append(name)
@@ -142,11 +153,13 @@ def score_folders(pred, true, regions=None, band_width=15, convention="dim", wor
             f"found {next(iter(pictures))} and so on; give two folders that correspond to each other"
         )
     scores += in_parallel(partial(_score, convention=convention), jobs, workers, "measuring")
-    meanings = {key: meaning for key, (meaning, _) in regions.items()}
-    return Scores(pred, true, found.layout, convention, meanings, len(found.truths), scores, missing, found.left_out)
+    meanings = {key: meaning for key, (meaning, _) in places.items()}
+    return Scores(
+        Path(pred), Path(true), found.layout, convention, meanings, len(found.truths), scores, missing, found.left_out
+    )
 
 
-def write_csv(path, scores):
+def write_csv(path: Path | str, scores: Scores) -> None:
     """Write one line per measured picture: its name, size, convention, and the figures of each region in full.
 
     A cell is empty where a region could not be measured. The file is whole or not there at all.
@@ -171,12 +184,14 @@ class _Job(NamedTuple):
     regions: dict
 
 
-def _regions(regions, band_width, truths):
-    """{name: (meaning, function of a truth that tells where its region is, as in `_Job`)}."""
-    chosen = {}
+def _regions(
+    regions: Sequence[Path | str] | None, band_width: int, truths: list[Truth]
+) -> dict[str, tuple[str, Place]]:
+    """{name: (meaning, function that returns where the region of a ground truth is, as in `_Job`)}."""
+    chosen: dict[str, tuple[str, Place]] = {}
     for region in dict.fromkeys(regions or ("whole", "band")):
         if region == "whole":
-            chosen["whole"] = "all pixels", lambda truth: "whole"
+            chosen["whole"] = "all pixels", _everywhere
         elif region == "band":
             meaning = f"at most {band_width // 2} pixels from a change in the truth ({band_width}×{band_width} square)"
             chosen[f"band{band_width}"] = meaning, lambda truth: band_width
@@ -188,7 +203,11 @@ def _regions(regions, band_width, truths):
     return chosen
 
 
-def _named(truth, pictures):
+def _everywhere(truth: Truth) -> str:
+    return "whole"
+
+
+def _named(truth: Truth, pictures: Mapping[str, list[Path]]) -> Path | None:
     """The picture that is named as a truth, None if there is none. Raises ValueError if there are several."""
     files = next((pictures[name] for name in truth.names if name in pictures), [None])
     if len(files) > 1:
@@ -196,7 +215,7 @@ def _named(truth, pictures):
     return files[0]
 
 
-def _score(job, convention):
+def _score(job: _Job, convention: str) -> Score:
     """The `Score` of a picture; whatever is wrong with its files becomes a fault."""
     try:
         pred, (true, remarks) = _read_prediction(job.prediction), read_ground_truth(job.truth.truth, job.truth.reading)
@@ -207,29 +226,30 @@ def _score(job, convention):
     if 0 < true.max() < len(CLASSES):
         fault = f"at most {true.max()} of 255: class ids are understood only in the folder of the whole data set"
         return Score(job.name, faults=[f"{job.truth.truth}: {fault}"])
-    seen = pred.max()
-    pred, matte, masks, faults = pred / 255, true / 255, {}, []
+    matte, masks, faults = true / 255, {}, []
     for region, where in job.regions.items():
         try:
             masks[region] = _mask(where, matte)
         except Exception as error:
             faults.append(f"{job.name}, {region}: {fault_of(where, error)}")
     empty = [region for region, mask in masks.items() if not mask.any()]
-    metrics = metrics_by_region(pred, matte, {key: mask for key, mask in masks.items() if key not in empty}, convention)
+    metrics = metrics_by_region(
+        pred / 255, matte, {key: mask for key, mask in masks.items() if key not in empty}, convention
+    )
     if "whole" in metrics:
-        metrics["whole"]["boundary_iou"] = boundary_iou(pred, matte)
-    if 0 < seen < 128:
-        remarks.append((FAINT_PREDICTION, f"{job.prediction}: at most {seen} of 255"))
+        metrics["whole"]["boundary_iou"] = boundary_iou(pred / 255, matte)
+    if 0 < pred.max() < 128:
+        remarks.append((FAINT_PREDICTION, f"{job.prediction}: at most {pred.max()} of 255"))
     return Score(job.name, true.shape, metrics, empty, faults, remarks)
 
 
-def _read_prediction(path):
+def _read_prediction(path: Path) -> NDArray[np.uint8]:
     """A prediction as (H, W) uint8: the alpha channel of a cutout, otherwise grey as it is."""
     picture = open_picture(path)
     return np.array(picture.convert("RGBA").getchannel("A")) if picture.has_transparency_data else read_grey(path)
 
 
-def _mask(where, matte):
+def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray[np.bool_]:
     """The region of a picture as a boolean mask of its true matte's shape; `where` as in `_Job`."""
     if where == "whole":
         return np.ones(matte.shape, bool)
@@ -243,13 +263,13 @@ def _mask(where, matte):
     return unknown_region(trimap)
 
 
-def _sizes(file, found, other, wanted):
-    """The line that tells of two pictures (H, W) which should have the same size."""
+def _sizes(file: object, found: NDArray, other: object, wanted: NDArray) -> str:
+    """The line about two pictures (H, W) that should have the same size."""
     theirs, ours = (f"{width}×{height}" for height, width in (found.shape, wanted.shape))
     return f"{file}: {theirs} pixels, but {other} has {ours}"
 
 
-def _cell(figure, mean):
+def _cell(figure: str, mean: Mapping[str, float]) -> str:
     if figure not in mean:
         return ""
     return f"{mean[figure]:.{5 if figure in ('mse', 'mad') else 4 if figure.endswith('iou') else 3}f}"

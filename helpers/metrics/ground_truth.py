@@ -1,4 +1,4 @@
-"""The true mattes in a folder, and how a prediction of each may be called: matched by name, never by position."""
+"""The ground truths in a folder, and the names their predictions may have. Both are matched by name, never by order."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from helpers.datasets.layouts import find_splits, recognise
 from helpers.datasets.pairs import Pair
+from helpers.datasets.splits import Found
 from helpers.files.folders import find_pictures, parts_below, pictures_below
 
 PLAIN = "plain folder"
@@ -37,13 +38,14 @@ class Truths(NamedTuple):
     left_out: list[str]
 
 
-def find_truths(folder):
-    """The `Truths` of a folder in one of `helpers.datasets.layout_table.LAYOUTS`, all splits together, or of a plain one.
+def find_truths(folder: Path | str) -> Truths:
+    """The `Truths` of a plain folder, or of all splits of one in a known layout (`helpers.datasets.layout_table`).
 
     A set of P3M-500 is known by its sub-folders even if it has another name. In EasyPortrait's layout `mattes/` count
     if they are there, otherwise the annotations. In a plain folder a sub-folder `trimap/` holds trimaps, all other
     pictures are truths.
-    Raises FileNotFoundError if there is no such folder or no truth in it, and as `helpers.datasets.layouts.find_splits`.
+    Raises FileNotFoundError if there is no such folder or no ground truth in it, and what
+    `helpers.datasets.layouts.find_splits` raises.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -65,7 +67,7 @@ def find_truths(folder):
     return Truths(layout, truths, left_out)
 
 
-def _layout_of(folder):
+def _layout_of(folder: Path) -> tuple[str, dict[str, Found]]:
     """The layout in words, and its splits; none of a plain folder."""
     try:
         layout = recognise(folder)
@@ -80,7 +82,7 @@ def _layout_of(folder):
     return f"{layout}, {truth}", splits
 
 
-def _pairs_without_photos(folder):
+def _pairs_without_photos(folder: Path) -> list[Pair]:
     """Pairs of the truths in a plain folder, or in one of P3M-500 under another name."""
     photos = next((name for name in _P3M_PHOTOS if (folder / name).is_dir() and (folder / "mask").is_dir()), None)
     place = folder / "mask" if photos else folder
@@ -90,7 +92,7 @@ def _pairs_without_photos(folder):
     return [Pair(file, file, "grey") for file in files if file.relative_to(folder).parts[0] != "trimap"]
 
 
-def _names(pair, folder):
+def _names(pair: Pair, folder: Path) -> tuple[str, ...]:
     truth, photo = parts_below(pair.truth, folder), parts_below(pair.image, folder)
     names = ["/".join(photo), "/".join(truth)]
     if len(truth) == len(photo):  # without the folders that tell truths from photos
@@ -99,14 +101,14 @@ def _names(pair, folder):
     return tuple(dict.fromkeys(names))
 
 
-def _trimaps(folder):
+def _trimaps(folder: Path) -> dict[str, Path]:
     """{path below the folder, without suffix: file} of the pictures in folders that are called trimap."""
     pictures = find_pictures(folder, on_error=lambda error: None).photos
     named = (("/".join(parts_below(path, folder)), path) for path in reversed(pictures) if "trimap" in path.parts)
     return dict(named)
 
 
-def _trimap(pair, folder):
+def _trimap(pair: Pair, folder: Path) -> str:
     """Where the trimap of a pair is, as in `_trimaps`, if there is one."""
     truth, photo = parts_below(pair.truth, folder), parts_below(pair.image, folder)
     own = next((i for i, (part, other) in enumerate(zip(truth[:-1], photo[:-1])) if part != other), None)

@@ -7,6 +7,7 @@ that of P3M-Net (Li et al. 2021) and GFM (Li et al. 2022) for whole images. Figu
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 GRADIENT_SCALE = {"dim": 1000, "p3m": 10}
 """What each convention divides the summed gradient error by. All other sums are divided by 1000 in both."""
@@ -23,7 +24,7 @@ TOLERANCE = 0.15
 """θ: how far alpha may rise above its connected level before the connectivity error counts it."""
 
 
-def gradient_magnitude(alpha, convention="dim"):
+def gradient_magnitude(alpha: NDArray[np.float64], convention: str = "dim") -> NDArray[np.float64]:
     """Length of the Gaussian-derivative gradient (σ = 1.4) of `alpha`, (H, W) float64.
 
     "dim": the 9 × 9 kernel has unit L2 norm, and the border is replicated.
@@ -48,7 +49,7 @@ def gradient_magnitude(alpha, convention="dim"):
     return np.hypot(across, down)
 
 
-def connectivity(pred, true, convention="dim"):
+def connectivity(pred: NDArray[np.float64], true: NDArray[np.float64], convention: str = "dim") -> NDArray[np.float64]:
     """φ of both mattes, each (H, W): 1 where alpha hangs together with the main body, less where it floats above it.
 
     At each threshold the body is the largest 4-connected component of the pixels that reach it in both mattes. A
@@ -71,13 +72,13 @@ def connectivity(pred, true, convention="dim"):
     return 1 - rise * (rise >= TOLERANCE)
 
 
-def _known(convention):
+def _known(convention: str) -> str:
     if convention not in CONVENTIONS:
         raise ValueError(f"unknown convention {convention!r}; known are {', '.join(CONVENTIONS)}")
     return convention
 
 
-def _largest_component(mask):
+def _largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest 4-connected component of a boolean mask, as a mask; all False if there is none."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]  # label 0 is everything else

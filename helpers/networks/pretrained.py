@@ -52,6 +52,9 @@ SOURCES = {
 }  # fmt: skip
 """The authors' weights by the name of the network. The links died often; the hash decides what is accepted."""
 
+BODIES = {"u2net_knet": "u2net_lite"}
+"""Networks that contain another one, whose published weights they start from."""
+
 ENCODERS = {
     "resnet50_unet": WeightFile(
         "resnet50-11ad3fa6.pth", 102_540_417, "11ad3fa6",
@@ -66,11 +69,11 @@ stand https and `weights_only=True`.
 
 
 def find_pretrained(network, folder=FOLDER):
-    """Path of the authors' weights for a network (`u2net`, `u2net_lite`) if they are in `folder`, else None.
+    """Path of the authors' weights for a network if they are in `folder`, else None.
 
     Looked for as `u2net.pth` and `u2net/u2net.pth`, for the lite network `u2netp.pth` and `u2netp/u2netp.pth`.
     """
-    file = SOURCES[network].file
+    file = SOURCES[BODIES.get(network, network)].file
     for path in (Path(folder) / file, Path(folder) / Path(file).stem / file):
         if path.is_file():
             return path
@@ -116,7 +119,8 @@ def fetch_start(network, folder=FOLDER, timeout=10):
     nothing wrong or partial is left behind. Returns its path. Raises ConnectionError saying what each place answered;
     `timeout` is in seconds of silence.
     """
-    source, folder = (ENCODERS if network in ENCODERS else SOURCES)[network], Path(folder)
+    source = ENCODERS[network] if network in ENCODERS else SOURCES[BODIES.get(network, network)]
+    folder = Path(folder)
     answers = []
     for place in source.places:
         try:

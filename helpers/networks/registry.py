@@ -2,7 +2,7 @@
 
 from itertools import zip_longest
 
-from helpers.config import trained_size
+from helpers.network_input import trained_size
 from helpers.networks.knet import U2NetKNet, load_body
 from helpers.networks.resnet_unet import ResNetUNet, load_imagenet
 from helpers.networks.weights import EXPORTED, read_checkpoint, weights_of

@@ -28,9 +28,9 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """The dict in a checkpoint or weight file, on the CPU. Never runs code from the file.
 
     A .safetensors file gives `model_state_dict` in single precision and, if `helpers.export` wrote it, `config`,
-    `table` and `network`. Raises FileNotFoundError for a missing file. Raises ValueError for a file that is damaged, be it by a
-    single bit (.safetensors and files of PyTorch before 1.6 have no checksums), and for a file of another kind: the
-    message names the file, says what it is and what to do.
+    `table` and `network`. Raises FileNotFoundError for a missing file. Raises ValueError for a file that is damaged, be
+    it by a single bit (.safetensors and files of PyTorch before 1.6 have no checksums), and for a file of another kind:
+    the message names the file, says what it is and what to do.
     """
     try:
         if Path(path).suffix == ".safetensors":

@@ -3,12 +3,14 @@
 import os
 import warnings
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from helpers.datasets.duplicates import same_photos
 from helpers.datasets.ground_truth import Remark, read_ground_truth, summary
 from helpers.datasets.layouts import LAYOUTS, backgrounds_in, find_splits
+from helpers.datasets.pairs import Pair
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.files.text import fault_of
 from helpers.samples.composites import CompositeDataset
@@ -25,7 +27,7 @@ class Source(NamedTuple):
         folder: where it lies, or its CSV manifest.
         layout: how it is arranged, one of `LAYOUTS`; None: recognised.
         weight: how often an epoch shows each of its training pictures (3: three times, .1: another tenth every epoch).
-        rough: whether its truths are rough masks, whose edges do not count.
+        rough: whether its ground truths are rough masks, whose edges do not count.
         backgrounds: folder of pictures to put cutouts on, where they do not lie beside them.
     """
 
@@ -36,13 +38,13 @@ class Source(NamedTuple):
     backgrounds: str | Path | None = None
 
 
-def parse_source(text):
+def parse_source(text: str) -> Source:
     """`"DIR,weight=2,rough=true"` → `Source`.
 
     Folders that exist may have commas in their names. Raises ValueError for an unknown key or an impossible value.
     """
     folder, settings = _path_first(text.split(","))
-    values = {}
+    values: dict[str, Any] = {}
     while settings:
         setting, *settings = settings
         key, separator, value = setting.partition("=")
@@ -51,8 +53,8 @@ def parse_source(text):
         if not separator or key not in Source._fields[1:] or not value or key in values:
             keys = ", ".join(Source._fields[1:])
             raise ValueError(
-                f"{text!r}: expected FOLDER[,key=value…] with the keys {keys}, each once at most. A comma ends the folder's "
-                "name, unless a folder with the comma in its name exists; correct the key or the path"
+                f"{text!r}: expected FOLDER[,key=value…] with the keys {keys}, each once at most. A comma ends the "
+                "folder's name, unless a folder with the comma in its name exists; correct the key or the path"
             )
         values[key] = value
     if "weight" in values:
@@ -71,7 +73,7 @@ def parse_source(text):
     return Source(folder, **values)
 
 
-def _path_first(parts):
+def _path_first(parts: list[str]) -> tuple[str, list[str]]:
     """The longest path that exists and is made of the first parts, commas between them, and the parts that follow it.
 
     If there is none, the path is the first part alone.
@@ -82,7 +84,13 @@ def _path_first(parts):
     return parts[0], parts[1:]
 
 
-def mix(sources, transforms, truth="annotations", seed=0, least=None):
+def mix(
+    sources: Sequence[Source],
+    transforms: Mapping[str, Any],
+    truth: str = "annotations",
+    seed: int = 0,
+    least: int | None = None,
+) -> tuple[MixedDataset, MixedDataset]:
     """Training and validation dataset of one or more `Source`s; `transforms` is `{"train": …, "val": …}`.
 
     `truth="mattes"` takes exact alphas where a set has them. Rough masks validate only where there are no others. A
@@ -120,19 +128,19 @@ def mix(sources, transforms, truth="annotations", seed=0, least=None):
     return mixed(train, "train"), mixed(val, "val")
 
 
-def _refuse_repeats(sources):
+def _refuse_repeats(sources: Sequence[Source]) -> None:
     """Raise ValueError for a data set that is named twice: in the same folder and the same layout."""
     places = Counter((os.path.realpath(source.folder), source.layout) for source in sources)
     for source in sources:
         if places[os.path.realpath(source.folder), source.layout] > 1:
             raise ValueError(
-                f"{source.folder}: this data set is named twice. To show its pictures twice as often, name it once with a "
-                f"weight: {source.folder},weight=2"
+                f"{source.folder}: this data set is named twice. To show its pictures twice as often, name it once "
+                f"with a weight: {source.folder},weight=2"
             )
 
 
-def _pairs_of(source, truth):
-    """{split: pairs} of a source; what had to be left out is told in a warning for each split."""
+def _pairs_of(source: Source, truth: str) -> dict[str, list[Pair]]:
+    """{split: pairs} of a source. Warnings name what had to be left out and which ground truths are odd."""
     splits = find_splits(source.folder, truth, source.layout)
     if not any(found.pairs for found in splits.values()):  # no such truths, but perhaps the usual ones
         splits = find_splits(source.folder, layout=source.layout)
@@ -144,18 +152,19 @@ def _pairs_of(source, truth):
     ):
         warnings.warn(f"{source.folder}: {line}; see python -m helpers.datasets check", stacklevel=3)
 
-    def marked(pair):
+    def marked(pair: Pair) -> Pair:
         return pair._replace(rough=pair.rough or source.rough)
 
     return {split: list(map(marked, found.pairs)) for split, found in splits.items()}
 
 
-def _remarks(source, pairs):
+def _remarks(source: Source, pairs: list[Pair]) -> list[str]:
     """Lines on what is odd about the ground truths among `pairs`: of `LOOKED_AT` at most, evenly spread.
 
     Raises ValueError if none of them reaches a half: there would be nobody to learn.
     """
-    count, remarks = min(len(pairs), LOOKED_AT), []
+    count = min(len(pairs), LOOKED_AT)
+    remarks: list[tuple[str, str]] = []
     for pair in (pairs[i * len(pairs) // count] for i in range(count)):
         try:
             remarks += read_ground_truth(pair.truth, pair.reading).remarks
@@ -181,7 +190,7 @@ def _datasets_of(source, pairs, split, transform, seed, least):
     return datasets
 
 
-def _of_split(backgrounds, split):
+def _of_split(backgrounds: list[Path], split: str) -> list[Path]:
     """The background files of a split: a hash of the file stem keeps a tenth of them for validation.
 
     All of them if none were left: a single background has to do for both.

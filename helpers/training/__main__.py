@@ -12,7 +12,7 @@ import warnings
 
 import torch
 
-from helpers.config import FINAL, PRESETS, load_config, parse_setting
+from helpers.config import FINAL, PRESETS, field_rules, load_config, parse_setting
 from helpers.samples.mixing import parse_source
 from helpers.startup import begin, begin_training
 from helpers.training.checkpoints import resume
@@ -29,17 +29,22 @@ def main(arguments=None):
     parser.add_argument("--data", required=True, action="append", metavar="DIR[,weight=2][,rough=true][,layout=NAME]",
                         help="a data set; several are mixed")  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the checkpoints")
-    parser.add_argument("--weights", help="weights to start from, such as saved_models/u2net.pth")
+    parser.add_argument("--weights", metavar="FILE|pretrained|own|random",
+                        help="weights to start from; pretrained: the original authors', fetched if they are missing; "
+                             "own: this project's; default: random (a ResNet U-Net's encoder: ImageNet's)")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     options = parser.parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
-        config = load_config(options.preset, **dict(parse_setting(text) for text in options.set))
+        settings, weights = dict(parse_setting(text) for text in options.set), options.weights
+        if weights in field_rules()["start"]["enum"]:
+            settings["start"], weights = weights, None
+        config = load_config(options.preset, **settings)
         begin_training(config.batch_size * config.image_size**2)
         if config.tensorboard:
             threading.excepthook = told_elsewhere
         sources = [parse_source(text) for text in options.data]
-        run, val_loader = assemble(config, sources, options.weights, folder=options.out)
+        run, val_loader = assemble(config, sources, weights, folder=options.out)
         resumed = resume(run, options.out)
         if run.accelerator.is_main_process:
             print(_described(run, val_loader))
@@ -69,12 +74,13 @@ def main(arguments=None):
 
 
 def _described(run, val_loader):
-    """One line: what is trained, on what, and where."""
+    """One line: what is trained, from which weights, on what, and where."""
     batches, processes = run.loader.batch_sampler, run.accelerator.num_processes
     shared = f" by {processes} processes" if processes > 1 else ""
     precision = str(run.runtime.amp_dtype or torch.float32).removeprefix("torch.")
     return (
-        f"{run.config.network} at {run.config.image_size}² on {run.runtime.device.type} in {precision}{shared}: "
+        f"{run.config.network} at {run.config.image_size}² from {run.start} "
+        f"on {run.runtime.device.type} in {precision}{shared}: "
         f"{len(batches)} batches of {batches.batch_size} an epoch from {len(run.loader.dataset)} portraits, "
         f"{len(val_loader.dataset)} to validate on"
     )

@@ -69,8 +69,8 @@ def keep_checkpoints(run, folder):
 def resume(run, folder):
     """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
 
-    Raises ValueError if the checkpoint is damaged, as in `read_latest`; or `OtherRun`, which names what differs, if it
-    belongs to a run with another recipe or was written by another version of this project. The run is as it was then.
+    Leaves the run as it is and raises ValueError if the checkpoint is damaged, as in `read_latest`. Raises `OtherRun`,
+    which names what differs, if it belongs to a run with another recipe or to another version of this project.
     """
     path, state = Path(folder) / LATEST, read_latest(folder)
     if state is None:

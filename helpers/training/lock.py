@@ -1,52 +1,44 @@
 """One training at a time in a folder: two would overwrite each other's checkpoints."""
 
 import os
-from contextlib import contextmanager
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows, where nobody can remove a file that somebody has open
-    fcntl = None
+from filelock import FileLock, Timeout
+
+LOCK = ".training.lock"
+"""A hidden file in the folder, locked while a process trains there. It tells which process that is."""
 
 
 @contextmanager
-def alone_in(folder):
-    """Hold `folder` for this process during the block, or until it dies, however it dies.
+def alone_in(folder: Path | str) -> Iterator[None]:
+    """Hold `folder` for this process during the block, or until the process dies, however it dies.
 
-    A hidden file there has the process's number in its name and is locked while the process lives; what a killed one
-    left behind is no obstacle. Raises ValueError naming the process that holds the folder already. Processes of other
-    machines are seen where their file system passes locks on.
+    The operating system holds the lock, so the file that a killed process leaves behind is no obstacle, and process ids
+    don't matter: containers on one volume may have equal ones. Processes of other machines are seen where their file
+    system passes locks on. Raises ValueError naming the process that holds the folder, if that is known.
     """
-    own = Path(folder) / f".training.{os.getpid()}.lock"
-    with open(own, "wb") as file:
-        try:
-            _lock(file)
-            for other in sorted(own.parent.glob(".training.*.lock")):
-                if other != own and _is_held(other):
-                    pid = other.suffixes[0].removeprefix(".")
-                    raise ValueError(f"{folder}: process {pid} is training there; wait for it, or name another folder")
-            yield
-        finally:
-            if fcntl:
-                own.unlink(missing_ok=True)  # while it is locked: who finds it sees it held
-    own.unlink(missing_ok=True)
-
-
-def _lock(file):
-    if fcntl:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, it does not live on in a loader's workers
-
-
-def _is_held(path):
-    """Whether the process of a file lives; removes the file if not."""
+    path = Path(folder) / LOCK
+    lock = FileLock(path, timeout=0)
     try:
-        if fcntl:
-            with open(path, "r+b") as file:
-                _lock(file)
-        path.unlink(missing_ok=True)
-    except FileNotFoundError:
-        return False
-    except OSError:  # locked, or open
-        return True
-    return False
+        lock.acquire()
+    except Timeout:
+        holder = _holder(path) or "another process"
+        raise ValueError(f"{folder}: {holder} is training there; wait for it, or name another folder") from None
+    try:
+        with suppress(OSError):  # Windows lets nobody write to a locked file: then the holder is not known
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):  # removed while it is locked: a process that opened it before takes no lock on it
+            path.unlink()
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -3,6 +3,7 @@
 import csv
 import io
 import threading
+import time
 from pathlib import Path
 
 import torch
@@ -12,6 +13,9 @@ from helpers.samples.samples import Sample
 from helpers.u2net import outputs_of
 
 HISTORY = "history.csv"
+
+EVENTS = "events.out.tfevents."
+"""How the names of TensorBoard's files begin; the second in which the file was begun follows, in ten digits."""
 
 
 def history_rows(run):
@@ -52,6 +56,7 @@ class TensorBoard:
             raise ValueError("tensorboard=true needs a package: pip install tensorboard") from error
         self.folder, self.written = Path(folder) / "tensorboard", run.step
         with naming(self.folder):
+            _put_before_now(self.folder)
             self.writer = SummaryWriter(self.folder, purge_step=run.step + 1)
 
     def after_batch(self, run):
@@ -84,6 +89,19 @@ class TensorBoard:
         """Finish the files."""
         with naming(self.folder):
             self.writer.close()
+
+
+def _put_before_now(folder: Path) -> None:
+    """Rename the event files of earlier runs where a file of this second would not come after them.
+
+    TensorBoard reads the files of a folder in the order of their names, which begin with the second of their start; a
+    file that it reads later replaces steps of those before. The order would be wrong for a run that is resumed within
+    the second, or after the clock was put back. So the earlier files get the numbers 0, 1, … instead of their seconds.
+    """
+    names = sorted(path.name for path in folder.glob(f"{EVENTS}*"))
+    if names and names[-1] >= f"{EVENTS}{int(time.time()):010d}":
+        for number, name in enumerate(names):
+            (folder / name).rename(folder / f"{EVENTS}{number:010d}.{name.removeprefix(EVENTS).partition('.')[2]}")
 
 
 def told_elsewhere(failure):

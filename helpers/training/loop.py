@@ -12,11 +12,11 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
 from accelerate.utils import broadcast, gather_object
 from tqdm import tqdm
 
 from helpers.config import LATEST
+from helpers.devices import free_memory, is_out_of_memory
 from helpers.files.atomic import remove_leftovers
 from helpers.samples.samples import Sample
 from helpers.training.checkpoints import keep_checkpoints, write_checkpoint
@@ -76,13 +76,15 @@ def _step_in_memory(run, batch):
             return train_step(
                 run.network, run.optimizer, batch, run.loss, run.runtime, run.scaler, run.micro_batch, run.config.clip
             )["total"]
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             size = run.micro_batch or len(batch[0])
             if size == 1 or run.accelerator.num_processes > 1:  # alone a process cannot begin the exchange anew
                 advice = "micro_batch" if size > 1 else "image_size"
                 raise ValueError(f"out of memory with {size} images at once; set {advice} lower") from error
         run.micro_batch = size // 2
-        torch.cuda.empty_cache()
+        free_memory(run.runtime.device)
         tqdm.write(f"out of memory: from now on {run.micro_batch} images at once, the batch stays as it is")
 
 

@@ -2,23 +2,31 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.utils.data import DataLoader
 
-from helpers.devices import best_runtime
+from helpers.config import Config
+from helpers.devices import Runtime, best_runtime
 from helpers.networks.registry import weights_in, weights_out
 from helpers.training.checkpoints import rng_state, set_rng_state
 from helpers.training.ema import EMA
 from helpers.training.interrupts import uninterrupted
 
 UNBOUND = (
-    "name", "workers", "checkpoint_every", "log_every", "tensorboard", "download", "synthetic_count", "synthetic_size",
+    "name", "start", "workers", "checkpoint_every", "log_every", "tensorboard", "download", "synthetic_count",
+    "synthetic_size",
 )  # fmt: skip
-"""Fields of the configuration that may change between stopping and resuming: the weights don't depend on them."""
+"""Fields of the configuration that may change between stopping and resuming: the trained weights don't depend on them.
+
+`start` is among them because the recipe has a hash of the weights that a run started from.
+"""
 
 PATIENT_DEVICES = 10
 """Steps after which losses are fetched from a GPU: asking after each would make it wait for the next."""
@@ -37,11 +45,23 @@ class Run:
         history: `{"train": [loss, …], "val": [[step, loss], …], "metrics": [{…}, …]}`: training loss per step,
             validation loss and all of `evaluate` per epoch.
         fetch_every: steps after which their losses are brought into the history.
+        start: what the run started from, in words. rate_found: whether a range test found its rate.
         timing: per epoch `[images per second, share of the time spent waiting for data]`.
         recipe: what determines the result; a checkpoint with another recipe is refused.
     """
 
-    def __init__(self, model, optimizer, schedule, loss, loader, config, runtime):
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        schedule: LRScheduler,
+        loss: Callable[..., dict[str, torch.Tensor]],
+        loader: DataLoader,
+        config: Config,
+        runtime: Runtime,
+        start: str = "weights of unknown origin",
+        rate_found: bool = False,
+    ):
         self.accelerator = find_processes()
         self.model = model.to(runtime.device, memory_format=runtime.memory_format)
         self.ema = EMA(self.model, config.ema) if config.ema else None
@@ -50,6 +70,7 @@ class Run:
         self.network = self.accelerator.prepare_model(self.model, device_placement=False)  # it is on the runtime's
         self.optimizer, self.schedule, self.loss = optimizer, schedule, loss
         self.loader, self.config, self.runtime = loader, config, runtime
+        self.start, self.rate_found = start, rate_found
         self.scaler = runtime.scaler()
         self.micro_batch = config.micro_batch
         self.epoch = self.batch = self.step = 0
@@ -144,15 +165,16 @@ class Run:
             "batch": self.batch,
             "history": {name: list(values) for name, values in self.history.items()},
             "timing": list(self.timing),
-            "config": asdict(self.config),
+            "config": asdict(self.config) | ({"max_lr_found": True} if self.rate_found else {}),
             "recipe": self.recipe,
         }
         return state | ({"trained_state_dict": weights_out(self.model)} if self.ema else {})
 
     def differences(self, state):
         """Names of what differs between this run's recipe and that of a checkpoint; empty if it can be resumed."""
-        theirs = state.get("recipe", {})
-        return [key for key in self.recipe | theirs if theirs.get(key) != self.recipe.get(key)]
+        defaults = {key: value for key, value in asdict(Config()).items() if key in self.recipe}
+        other = defaults | state.get("recipe", {})  # the checkpoint may be older than a field of the configuration
+        return [key for key in self.recipe | other if other.get(key) != self.recipe.get(key)]
 
     def load_state_dict(self, state):
         """Become the run that `state` was taken from."""

@@ -2,45 +2,62 @@
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
+from torch.utils.data import DataLoader
 
 from helpers.augment import validation_transform
-from helpers.config import AUTO
-from helpers.devices import best_runtime
+from helpers.config import AUTO, Config
+from helpers.devices import Runtime, best_runtime
 from helpers.losses import LOSSES
-from helpers.networks.pretrained import ENCODERS, fetch_start, find_encoder
+from helpers.networks.pretrained import (
+    BODIES,
+    ENCODERS,
+    SOURCES,
+    fetch_start,
+    find_encoder,
+    find_pretrained,
+    find_shipped,
+)
 from helpers.networks.registry import build, start_from
 from helpers.networks.weights import read_weights
 from helpers.samples.loading import make_loader
-from helpers.samples.mixing import mix
+from helpers.samples.mixing import Source, mix
 from helpers.samples.strong_augment import PIPELINES
-from helpers.schedule import one_cycle, plateau, range_test, steepest
+from helpers.schedule import SCHEDULES, plateau, range_test, steepest
 from helpers.training.checkpoints import read_latest
-from helpers.training.run import Run, find_processes
+from helpers.training.run import UNBOUND, Run, find_processes
 from helpers.training.step import train_step
 
 
-def assemble(config, sources, weights=None, runtime=None, folder=None):
+def assemble(
+    config: Config,
+    sources: Sequence[Source],
+    weights: Path | str | None = None,
+    runtime: Runtime | None = None,
+    folder: Path | str | None = None,
+) -> tuple[Run, DataLoader]:
     """A `Run` on the training images of the `Source`s, and the loader of its validation images.
 
-    Starts from the weight file `weights`, or from random weights; the ResNet U-Net's encoder from ImageNet's where they
-    can be had. `folder` is where its checkpoints are to lie: one that is there tells the rate that `max_lr="auto"`
-    found before. Raises ValueError for settings that contradict each other or this machine, before reading anything.
+    Starts from the weight file `weights`, or from what `config.start` names. `folder` is where its checkpoints are to
+    lie: if a checkpoint there is of this run, its rate is taken for `max_lr="auto"` instead of another range test.
+    Raises ValueError for settings that contradict each other or this machine, before reading anything.
     """
     accelerator = find_processes()
     processes = accelerator.num_processes
     runtime = runtime or best_runtime(accelerator.device, config.precision)
     if config.batch_size % processes:
         raise ValueError(f"batch_size={config.batch_size} cannot be shared evenly by {processes} processes")
-    if config.freeze_encoder and not weights and config.network not in ENCODERS:
+    if config.freeze_encoder and not weights and config.start == "random" and config.network not in ENCODERS:
         raise ValueError("freeze_encoder=true keeps random weights unless it gets others to start from: add --weights")
 
     torch.manual_seed(config.seed)
     model = build(config.network)
-    weights = weights or _encoder_weights(config)
+    weights, start = _starting_weights(config, weights)
     if weights:
         start_from(model, read_weights(weights))
     if config.freeze_encoder:
@@ -50,10 +67,13 @@ def assemble(config, sources, weights=None, runtime=None, folder=None):
     train_set, val_set = mix(sources, transforms, config.truth, config.seed, least_for(config.image_size))
     load = partial(make_loader, workers=config.workers, process=accelerator.process_index, processes=processes)
     train, val = (load(part, config.batch_size, part is train_set) for part in (train_set, val_set))
-    numbers = {name: getattr(config, name) for name in ("edge_weight", "edge_width", "rough_width")}
-    loss = partial(LOSSES[config.loss], **numbers)
-    if config.max_lr == AUTO:
-        rate = _earlier_rate(folder) or _suggested_rate(model, train, loss, runtime, config.micro_batch)
+    loss = loss_from(config)
+    rate_found = config.max_lr == AUTO
+    if rate_found:
+        earlier = _earlier_rate(config, folder)
+        if earlier and accelerator.process_index == 0:
+            print(f"max_lr=auto: {earlier:.1e}, found when the run in {folder} began")
+        rate = earlier or _suggested_rate(model, train, loss, runtime, config.micro_batch)
         [rate] = broadcast_object_list([rate])  # each process has seen other images
         config = dataclasses.replace(config, max_lr=rate)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -61,12 +81,47 @@ def assemble(config, sources, weights=None, runtime=None, folder=None):
     if config.schedule == "plateau":
         schedule = plateau(optimizer, config.highest_is_best)
     else:
-        schedule = one_cycle(optimizer, config.max_lr, config.epochs * len(train))
-    return Run(model, optimizer, schedule, loss, train, config, runtime), val
+        schedule = SCHEDULES[config.schedule](optimizer, config.max_lr, config.epochs * len(train))
+    return Run(model, optimizer, schedule, loss, train, config, runtime, start, rate_found), val
 
 
-def _encoder_weights(config):
-    """ImageNet's weights for a network whose encoder has some; None, with the reason told, if they can't be had."""
+def loss_from(config: Config) -> partial:
+    """The loss of a configuration: `loss(outputs, alpha, rough=None)` → its terms."""
+    fields = ("edge_weight", "edge_width", "rough_width", "edge_on")
+    if config.loss == "notebook":
+        fields = fields[:-1]  # its transition term looks at every map
+    return partial(LOSSES[config.loss], **{name: getattr(config, name) for name in fields})
+
+
+def _starting_weights(config: Config, weights: Path | str | None) -> tuple[Path | str | None, str]:
+    """The weight file that a run starts from, None for random weights; and the same in words.
+
+    Raises ValueError where there are no weights of this project, FileNotFoundError or ConnectionError where the
+    published ones can't be had.
+    """
+    network = config.network
+    if weights:
+        return weights, Path(weights).name
+    if config.start == "random":
+        path = _encoder_weights(config)
+        return path, f"{path.name} in its encoder" if path else "random weights"
+    if config.start == "own":
+        path = find_shipped(network)
+        if path is None:
+            raise ValueError(f"start=own: saved_models/ has no weights of this project for {network}; "
+                             "set start=pretrained or start=random")  # fmt: skip
+        return path, path.name
+    find, source = (find_encoder, ENCODERS) if network in ENCODERS else (find_pretrained, SOURCES)
+    path = find(network)
+    if path is None and not config.download:
+        file = source[BODIES.get(network, network)].file
+        raise FileNotFoundError(f"start=pretrained: {file} is not in saved_models/; put it there, or set download=true")
+    path = path or fetch_start(network)
+    return path, f"{path.name} in its encoder" if network in ENCODERS else path.name
+
+
+def _encoder_weights(config: Config) -> Path | None:
+    """ImageNet's weights for a network whose encoder has some; None, and a warning why, if they can't be had."""
     if config.network not in ENCODERS:
         return None
     path, reason = find_encoder(config.network), f"{ENCODERS[config.network].file} is not in saved_models/"
@@ -78,13 +133,20 @@ def _encoder_weights(config):
     if path is None and config.freeze_encoder:
         raise ValueError(f"freeze_encoder=true needs weights to keep: {reason}")
     if path is None:
-        warnings.warn(f"{config.network} starts from random weights: {reason}", stacklevel=3)
+        warnings.warn(f"{config.network} starts from random weights: {reason}", stacklevel=4)
     return path
 
 
-def _earlier_rate(folder):
-    latest = read_latest(folder) if folder else None
-    return latest and latest.get("config", {}).get("max_lr")
+def _earlier_rate(config: Config, folder: Path | str | None) -> float | None:
+    """The rate that a range test found for this very run, by the latest checkpoint in `folder`; None without one."""
+    state = read_latest(folder) if folder else None
+    stored = state.get("config") if state else None
+    if not isinstance(stored, dict) or not stored.get("max_lr_found"):
+        return None
+    own = dataclasses.asdict(config)
+    if any(stored.get(name) != value for name, value in own.items() if name != "max_lr" and name not in UNBOUND):
+        return None
+    return stored["max_lr"]
 
 
 def _suggested_rate(model, loader, loss, runtime, micro_batch):

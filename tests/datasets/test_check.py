@@ -119,7 +119,7 @@ def test_a_truth_without_a_person_is_told_but_no_problem(folder):
     assert found(folder) == {(Kind.EMPTY, "train"): ["annotations/train/0.png"]}
     report = check(folder, workers=0)
     assert report.problems == 0
-    assert "truths without a person: 1 (no problem)" in str(report)
+    assert "ground truths without a person: 1 (no problem)" in str(report)
 
 
 def test_class_ids_read_as_grey_values_are_noticed(folder):
@@ -208,7 +208,7 @@ def test_the_report_counts_by_split_and_names_ten_of_each_kind():
     assert counts.pop(Kind.LEAK) == ["0", "12"]
     assert counts.pop(Kind.EMPTY) == ["1", "0"]
     assert set(map(tuple, counts.values())) == {("0", "0")}
-    assert lines[end:] == ["", "truths without a person: 1 (no problem)", "  empty.png", "",
+    assert lines[end:] == ["", "ground truths without a person: 1 (no problem)", "  empty.png", "",
                           "photos also in another split: 12", *(f"  {finding.text}" for finding in findings[:10]),
                           "  … and 2 more", "", "12 problems"]  # fmt: skip
 

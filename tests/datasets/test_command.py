@@ -105,7 +105,7 @@ def test_what_a_manifest_leaves_out_is_told(folder, capsys):
     (folder / "images" / "train" / "1.jpg").write_bytes(b"moved")
     assert run("manifest", folder) == 1
     out, err = capsys.readouterr()
-    assert "left out of train: photos without a truth: 1 (0.jpg)" in err
+    assert "left out of train: photos without a ground truth: 1 (0.jpg)" in err
     assert "cannot be read and left out: 1\n" in err
     assert "1.jpg: not a readable picture" in err
     assert out == f"6 pairs (4 train, 2 val): {folder}/manifest.csv\n"
@@ -116,7 +116,7 @@ def test_no_manifest_of_nothing(folder, capsys):
     for path in folder.glob("images/*/*"):
         path.write_bytes(b"moved")
     assert run("manifest", folder) == 1
-    assert "no readable photo with a truth" in capsys.readouterr().err
+    assert "no readable photo with a ground truth" in capsys.readouterr().err
     assert not (folder / "manifest.csv").exists()
 
 

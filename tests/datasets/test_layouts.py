@@ -167,7 +167,7 @@ def test_a_folder_of_no_layout_is_told_what_there_is_and_what_could_be(tmp_path)
     with pytest.raises(FileNotFoundError) as caught:
         recognise(tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path}: of no known layout; pictures lie in {tmp_path.name}/faces, ")
+    assert message.startswith(f"{tmp_path}: of no known layout; photos lie in {tmp_path.name}/faces, ")
     for name, layout in LAYOUTS.items():
         assert f"\n  {name}: {layout.tree}" in message
     assert splits_in(tmp_path) == []
@@ -243,7 +243,7 @@ def test_whether_there_are_mattes(portrait_folder, shape, tmp_path):
     """Where there is only one kind of truth, it is the best there is and stands for both."""
     assert splits_in(portrait_folder) == list(SPLITS) == ["train", "val", "test"]
     assert splits_in(portrait_folder, "mattes") == []
-    with pytest.raises(FileNotFoundError, match=r"no photo of the split 'train' has a truth \(mattes\) of"):
+    with pytest.raises(FileNotFoundError, match=r"no photo of the split 'train' has a ground truth \(mattes\) of"):
         find_pairs(portrait_folder, "train", "mattes")
     name, files, stems, _ = shape
     plant(tmp_path, files)
@@ -307,8 +307,9 @@ def test_equal_numbers_of_different_clips_are_different_photos(tmp_path):
          "matting/1/matting_0/a.png", "matting/1/matting_1/a.png", "matting/2/matting_1/b.png")  # fmt: skip
     found = names(tmp_path)
     assert sorted(pair for split in found.values() for pair in split[0]) == [
-        ("clip_img/1/clip_0/a.jpg", "matting/1/matting_0/a.png"), ("clip_img/1/clip_1/a.jpg", "matting/1/matting_1/a.png")
-    ]  # fmt: skip
+        ("clip_img/1/clip_0/a.jpg", "matting/1/matting_0/a.png"),
+        ("clip_img/1/clip_1/a.jpg", "matting/1/matting_1/a.png"),
+    ]
     assert found["train"][1:] == (["clip_img/2/clip_0/b.jpg"], ["matting/2/matting_1/b.png"], [])
 
 
@@ -412,7 +413,7 @@ def test_what_is_left_out_is_counted_and_named_once(count, named, kind_folder, t
         pairs = find_pairs(tmp_path, "train")
     assert [pair.image.name for pair in pairs] == ["whole.jpg"]
     assert len(caught) == 1
-    assert str(caught[0].message) == f"{tmp_path}: left out of train: photos without a truth: {count} ({named})"
+    assert str(caught[0].message) == f"{tmp_path}: left out of train: photos without a ground truth: {count} ({named})"
     assert caught[0].filename == __file__
 
 
@@ -428,15 +429,16 @@ def test_a_missing_half_is_told_with_what_is_expected(missing, kind_folder, tmp_
     grow(tmp_path, f"{there}/a.png")
     with pytest.raises(FileNotFoundError) as caught:
         find_pairs(tmp_path, "train")
-    assert f"pictures lie in {tmp_path.name}/{there}" in str(caught.value)
+    assert f"photos lie in {tmp_path.name}/{there}" in str(caught.value)
     assert "images/{train,val,test}/*.jpg with annotations/{train,val,test}/*.png" in str(caught.value)
 
 
 def test_folders_without_a_pair_are_named(kind_folder, tmp_path):
     grow(tmp_path, f"{kind_folder('images')}/a.jpg", f"{kind_folder('annotations')}/b.png")
-    with pytest.raises(FileNotFoundError, match="no photo of the split 'train' has a truth") as caught:
+    with pytest.raises(FileNotFoundError, match="no photo of the split 'train' has a ground truth") as caught:
         find_pairs(tmp_path, "train")
-    for part in (str(tmp_path), "photos without a truth: 1 (a.jpg); truths without a photo: 1 (b.png)", "easyportrait"):
+    left_out = "photos without a ground truth: 1 (a.jpg); ground truths without a photo: 1 (b.png)"
+    for part in (str(tmp_path), left_out, "easyportrait"):
         assert part in str(caught.value)
     assert splits_in(tmp_path) == []
     assert list(find_splits(tmp_path)) == ["train"]
@@ -593,5 +595,6 @@ def test_a_list_in_another_encoding_is_named(tmp_path):
 
 
 def test_finding_imports_neither_torch_nor_albumentations():
-    script = "import sys, helpers.datasets.layouts; sys.exit(any(name in sys.modules for name in ('torch', 'albumentations')))"
+    heavy = "any(name in sys.modules for name in ('torch', 'albumentations'))"
+    script = f"import sys, helpers.datasets.layouts; sys.exit({heavy})"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

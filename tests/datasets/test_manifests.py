@@ -188,7 +188,8 @@ def test_pairs_with_missing_files_are_left_out_and_named(splits, tmp_path):
     found = read_manifest(written(tmp_path / "manifest.csv", *rows, header="image,mask,split"))
     whole = splits["train"][0]._replace(category="")
     assert found["train"] == ([whole], [tmp_path / "images" / "ünter.png"], [tmp_path / "masks" / "one.png"], [])
-    with pytest.warns(UserWarning, match=r"photos without a truth: 1 \(ünter.png\); truths without a photo: 1 \(one"):
+    left_out = r"photos without a ground truth: 1 \(ünter.png\); ground truths without a photo: 1 \(one"
+    with pytest.warns(UserWarning, match=left_out):
         find_pairs(tmp_path, "train")
 
 
@@ -275,7 +276,8 @@ def test_names_in_either_unicode_form(form, splits, tmp_path):
     ("C:\\data\\a.jpg", "C:/"), ("d:/data/a.jpg", "d:/"), ("\\\\server\\share\\a.jpg", "//"),
 ])  # fmt: skip
 def test_a_drive_of_windows_is_named_with_the_way_to_write_it(path, start, splits, tmp_path):
-    with pytest.raises(ValueError, match=rf"line 2: .*'{start}' begins a path on Windows.*forward slashes: images/a.jpg"):
+    message = rf"line 2: .*'{start}' begins a path on Windows.*forward slashes: images/a.jpg"
+    with pytest.raises(ValueError, match=message):
         read_manifest(written(tmp_path / "manifest.csv", f"{path},masks/one.png"))
 
 

@@ -80,7 +80,7 @@ def test_what_is_left_out_stays_with_train():
 def test_what_is_left_out_in_words():
     files = [[Path(f"{kind}{i}.png") for i in range(count)] for kind, count in (("p", 1), ("t", 2), ("a", 4))]
     assert Found([], *files).left_out() == (
-        "photos without a truth: 1 (p0.png); truths without a photo: 2 (t0.png, t1.png); "
+        "photos without a ground truth: 1 (p0.png); ground truths without a photo: 2 (t0.png, t1.png); "
         "files that share a name: 4 (a0.png, a1.png, a2.png, …)"
     )
     assert found("a").left_out() == ""
@@ -88,7 +88,7 @@ def test_what_is_left_out_in_words():
 
 def test_names_with_line_ends_stay_in_one_line():
     assert Found([], [Path("a\x0cb.png"), Path("é.png")], [], []).left_out() == (
-        "photos without a truth: 2 ('a\\x0cb.png', é.png)"
+        "photos without a ground truth: 2 ('a\\x0cb.png', é.png)"
     )
 
 

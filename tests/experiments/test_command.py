@@ -4,6 +4,7 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import cv2
@@ -14,32 +15,35 @@ import torch
 from helpers.config import Config, load_config
 from helpers.cutout import load_matter
 from helpers.experiments import __main__ as experiments
+from helpers.experiments import runs as measured
 from helpers.experiments import trial as trials
 from helpers.experiments.__main__ import main, measure_runs, missing_runs
 from helpers.experiments.claims import (
     CLAIMS,
     FIELDS,
     METRICS,
+    REPORT,
+    SYNTHETIC_ONLY,
     VARIANTS,
     Enlargement,
-    Variant,
     add_results,
     claim_table,
     compare,
+    config_of,
     read_results,
     values_of,
 )
-from helpers.experiments.trial import SCHEDULES, commit, measure, run_variant, start_of
-from helpers.losses import cross_entropy, l1, rmse
+from helpers.experiments.trial import commit, measure, run_variant, start_of
+from helpers.losses import LOSSES
 from helpers.networks import pretrained
 from helpers.networks.registry import weights_out
-from helpers.schedule import rates
+from helpers.schedule import SCHEDULES, rates
 from helpers.synthetic.dataset import make_portrait, write_dataset
 from helpers.training import setup as assembly
 from helpers.u2net import TABLES, U2Net
 
 CONFIG = load_config("smoke", image_size=32, batch_size=3, epochs=2)
-TRAINED = [name for name, variant in VARIANTS.items() if isinstance(variant, Variant)]
+TRAINED = [name for name, variant in VARIANTS.items() if not isinstance(variant, Enlargement)]
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +76,17 @@ def _stored(model, table, path):
 
 
 def differing(name, other):
-    fields = VARIANTS[name]._asdict()
-    return {field: value for field, value in fields.items() if value != getattr(VARIANTS[other], field)}
+    if isinstance(VARIANTS[name], Enlargement):
+        ours, theirs = (VARIANTS[which]._asdict() for which in (name, other))
+    else:
+        ours, theirs = (asdict(config_of(which, 0, CONFIG)) for which in (name, other))
+    return {field: value for field, value in ours.items() if value != theirs[field]}
 
 
 @pytest.mark.parametrize(
     ("claim", "expected"),
     [
-        (1, {"error": {"cross_entropy", "l1"}}),
+        (1, {"loss": {"cross_entropy", "l1"}}),
         (2, {"edge_weight": {0, 4, 10}, "edge_on": {"all"}, "edge_width": {3, 15}}),
         (3, {"schedule": set(SCHEDULES) - {"one_cycle"}, "max_lr": {"auto"}}),
         (4, {"truth": {"mattes"}}),
@@ -99,20 +106,25 @@ def test_variants_differ_from_their_baseline_in_one_thing_and_only_in_what_is_cl
 def test_every_variant_is_used_and_none_stands_there_twice():
     used = [name for claim in CLAIMS.values() for name in claim.variants]
     assert set(used) == set(VARIANTS)
-    assert len(set(VARIANTS.values())) == len(VARIANTS)
+    assert len({(str(variant), name in SYNTHETIC_ONLY) for name, variant in VARIANTS.items()}) == len(VARIANTS)
 
 
 def test_the_baseline_is_the_reports_recipe():
     report = Config()
-    for field in ("edge_weight", "edge_width", "schedule", "max_lr", "truth"):
-        assert getattr(VARIANTS["report"], field) == getattr(report, field)
-    assert (VARIANTS["report"].error, VARIANTS["report"].edge_on, VARIANTS["report"].start) == (
-        "rmse", "fused", "pretrained",
-    )  # fmt: skip
+    for field in ("loss", "edge_weight", "edge_width", "edge_on", "schedule", "max_lr", "truth"):
+        assert REPORT[field] == getattr(report, field)
+    assert VARIANTS["report"] == {}
+    assert (REPORT["network"], REPORT["start"]) == ("u2net_lite", "pretrained")
+
+
+def test_the_configuration_of_a_run_is_the_presets_but_for_what_the_variant_says():
+    assert config_of("edge_4", 3, CONFIG) == replace(CONFIG, **REPORT | {"edge_weight": 4.0, "seed": 3})
+    with pytest.raises(ValueError, match="continuous is measured without training"):
+        config_of("continuous", 0, CONFIG)
 
 
 def test_only_what_has_mattes_is_trained_on_where_mattes_are_claimed():
-    assert all(VARIANTS[name].data == "made" for name in CLAIMS[4].variants)
+    assert CLAIMS[4].variants == SYNTHETIC_ONLY
 
 
 # ------------------------------------------------------------------------------------------------------------ schedules
@@ -154,7 +166,7 @@ def test_without_annihilation_the_cycle_ends_where_it_began(curves):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_run_is_what_its_variant_says(name, made, portrait_folder, weights, monkeypatch):
-    runs, variant = [], VARIANTS[name]
+    runs, variant = [], config_of(name, 1, CONFIG)
     low_to_high = [1e-6 * 1.1**step for step in range(100)]
     found = (low_to_high, [1 / (1 + math.exp((step - 60) / 4)) for step in range(100)])
     monkeypatch.setattr(assembly, "range_test", lambda *_: found)
@@ -173,9 +185,9 @@ def test_a_run_is_what_its_variant_says(name, made, portrait_folder, weights, mo
     rate = low_to_high[60] if variant.max_lr == "auto" else variant.max_lr
     assert [row["max_lr"] for row in rows] == [pytest.approx(rate, rel=0.01)] * 2
 
-    assert run.loss.keywords == {"error": {"rmse": rmse, "l1": l1, "cross_entropy": cross_entropy}[variant.error],
-                                 "edge_weight": variant.edge_weight, "edge_width": variant.edge_width,
-                                 "edge_on": variant.edge_on}  # fmt: skip
+    maps, alpha = torch.rand(7, 2, 1, 16, 16), (torch.rand(2, 1, 16, 16) > 0.5).float()
+    numbers = {"edge_weight": variant.edge_weight, "edge_width": variant.edge_width, "edge_on": variant.edge_on}
+    assert run.loss(maps, alpha) == LOSSES[variant.loss](maps, alpha, **numbers)
     steps = len(run.loader) * CONFIG.epochs
     expected = rates(lambda optimizer: SCHEDULES[variant.schedule](optimizer, rate, steps), steps, rate)
     lrs = []
@@ -188,8 +200,9 @@ def test_a_run_is_what_its_variant_says(name, made, portrait_folder, weights, mo
 
     names = {pair.truth.parent.parent.name for pair in run.loader.dataset.pairs if made in pair.truth.parents}
     assert names == {variant.truth}
-    assert len(run.loader.dataset) == (6 if variant.data == "made" else 6 + 12)
-    assert rows[0]["data"] == ("made-12x64" if variant.data == "made" else f"made-12x64 + {portrait_folder.name}")
+    alone = name in SYNTHETIC_ONLY
+    assert len(run.loader.dataset) == (6 if alone else 6 + 12)
+    assert rows[0]["data"] == ("made-12x64" if alone else f"made-12x64 + {portrait_folder.name}")
     loaded = torch.load(weights, weights_only=True)["model_state_dict"]
     same = [torch.equal(value, loaded[key]) for key, value in weights_out(run.model).items() if "conv_s1.weight" in key]
     assert set(same) == {variant.start == "pretrained"}
@@ -224,21 +237,21 @@ def test_a_trial_can_be_repeated_and_its_seed_matters(made):
 def test_own_weights_are_started_from_where_they_lie(made, weights, monkeypatch, tiny, tmp_path):
     own = _stored(U2Net(tiny), tiny, tmp_path / "own.pth")
     for name in ("hard_truth", "continuous"):
-        before = start_of(VARIANTS[name], weights)
+        before = start_of(name, weights)
         with monkeypatch.context() as patch:
             patch.setitem(pretrained.SHIPPED, "u2net_lite", own)
-            assert start_of(VARIANTS[name], weights) == own
-            assert start_of(VARIANTS["report"], weights) == weights
+            assert start_of(name, weights) == own
+            assert start_of("report", weights) == weights
         assert before == (weights if name == "continuous" else None)
 
 
 def test_missing_weights_are_told(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="none.pth: no weights there; put u2netp.pth into saved_models/"):
-        start_of(VARIANTS["report"], tmp_path / "none.pth")
+        start_of("report", tmp_path / "none.pth")
     monkeypatch.setattr(trials, "find_pretrained", lambda network: None)
     with pytest.raises(FileNotFoundError, match="u2netp.pth: no weights there"):
-        start_of(VARIANTS["continuous"])
-    assert start_of(VARIANTS["random_start"]) is None
+        start_of("continuous")
+    assert start_of("random_start") is None
 
 
 def test_errors_are_averaged_over_portraits_and_bands():
@@ -314,8 +327,8 @@ def faked(monkeypatch):
             raise raised[len(calls)]
         return [row(name, seed, region=region) for region in ("whole", "band")]
 
-    monkeypatch.setattr(experiments, "run_variant", run)
-    monkeypatch.setattr(experiments, "origin_of", lambda *_: {"data": "made", "start": "random"})
+    monkeypatch.setattr(measured, "run_variant", run)
+    monkeypatch.setattr(measured, "origin_of", lambda *_: {"data": "made", "start": "random"})
     monkeypatch.setattr(experiments, "write_dataset", lambda *_: None)
     return calls, raised
 

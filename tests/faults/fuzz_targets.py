@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms
 
-from helpers.config import KINDS, PRESETS, Config, load_config, parse_setting
+from helpers.config import PRESETS, Config, field_rules, load_config, parse_setting
 from helpers.datasets.layout_table import LAYOUTS
 from helpers.datasets.layouts import find_splits
 from helpers.datasets.manifests import MANIFEST, read_manifest
@@ -291,7 +291,7 @@ def setting(data, _folder):
         except ValueError as error:
             assert type(error) is ValueError and str(error).startswith(repr(text)), repr(error)
         else:
-            assert isinstance(value, (KINDS[key], str)) and key != "name"
+            assert isinstance(value, (bool, int, float, str)) and key != "name"
             fields[key] = value
     try:
         config = load_config(preset, **fields)
@@ -305,7 +305,7 @@ def setting(data, _folder):
 def settings():
     """Each preset with half of the fields, set to what they are."""
     for i, (name, preset) in enumerate(PRESETS.items()):
-        yield "\n".join([name, *(f"{field}={getattr(preset, field)}" for field in list(KINDS)[i % 2 :: 2])]).encode()
+        yield "\n".join([name, *(f"{field}={getattr(preset, field)}" for field in list(field_rules())[i % 2 :: 2])]).encode()
 
 
 def parse_source(text):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support import ROOT
 
-from helpers.config import CHOICES, KINDS, MINIMUM, load_config, parse_setting
+from helpers.config import field_rules, load_config, parse_setting
 from helpers.files.photos import open_photo, to_rgb
 from helpers.files.png import encode_png
 
@@ -66,13 +66,16 @@ def test_damaged_input_is_read_or_refused_by_name(target, long, tmp_path):
 
 
 def test_whatever_a_configuration_may_hold_can_be_set_by_its_text(long):
-    def values(name, kind):
-        if name in CHOICES:
-            return st.sampled_from(CHOICES[name])
-        if kind is bool:
+    def values(rule):
+        rule = rule.get("anyOf", [rule])[0]
+        if "enum" in rule:
+            return st.sampled_from(rule["enum"])
+        if rule["type"] == "boolean":
             return st.booleans()
-        least = MINIMUM.get(name, 0)
-        return st.integers(least, 10**6) if kind is int else st.floats(least, 0.999, exclude_min=name == "max_lr")
+        least = rule.get("minimum", 0)
+        if rule["type"] == "integer":
+            return st.integers(least, 10**6)
+        return st.floats(least, 0.999, exclude_min="exclusiveMinimum" in rule)
 
     def set_by_text(chosen):
         name, value = chosen
@@ -82,7 +85,7 @@ def test_whatever_a_configuration_may_hold_can_be_set_by_its_text(long):
         except ValueError as error:
             assert any(why in str(error) for why in ("contradicts", "must be odd", "too small", "to split"))
 
-    fields = [st.tuples(st.just(name), values(name, kind)) for name, kind in KINDS.items() if name != "name"]
+    fields = [st.tuples(st.just(name), values(rule)) for name, rule in field_rules().items() if name != "name"]
     tried(st.one_of(fields), set_by_text, long)
 
 

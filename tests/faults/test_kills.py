@@ -4,6 +4,7 @@ import csv
 import os
 import random
 import signal
+import socket
 import time
 from types import SimpleNamespace
 
@@ -12,6 +13,8 @@ from support import arguments, error_of, same_run, start
 
 from helpers.config import FINAL, LATEST
 from helpers.networks.weights import read_checkpoint
+from helpers.training.__main__ import main
+from helpers.training.lock import LOCK
 from helpers.training.logs import HISTORY
 
 SAVING_AFTER_EVERY_BATCH = """
@@ -76,7 +79,9 @@ MOMENTS = (starting, second_batch, while_saving, end_of_epoch, end_of_epoch)
 
 def is_training(process, folder):
     """Whether a process has its folder to itself, and trains; or has ended already."""
-    return (folder / f".training.{process.pid}.lock").exists() or process.poll() is not None
+    lock = folder / LOCK
+    held = lock.exists() and lock.read_text(encoding="utf-8").startswith(f"process {process.pid} ")
+    return held or process.poll() is not None
 
 
 def at_random(numbers, seconds):
@@ -171,7 +176,8 @@ def test_two_runs_in_one_folder(portrait_folder, tmp_path, capsys, survived):
             os.waitid(os.P_PID, first.pid, os.WSTOPPED)
             before, pid = files(), first.pid
             line = error_of(main(arguments(portrait_folder, tmp_path, *SETTINGS)), capsys)
-            assert line == f"error: {tmp_path}: process {pid} is training there; wait for it, or name another folder"
+            holder = f"process {pid} on {socket.gethostname()}"
+            assert line == f"error: {tmp_path}: {holder} is training there; wait for it, or name another folder"
             assert files() == before
         finally:
             first.kill()

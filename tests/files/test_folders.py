@@ -191,6 +191,19 @@ def test_every_command_finds_the_same_photos(tmp_path):
     assert {truth.pair.truth for truth in find_truths(images).truths} == photos
 
 
+def test_a_data_set_of_raw_photos_is_named_as_what_it_is(tmp_path):
+    grow(tmp_path, *(f"images/{i}.NEF" for i in range(5)), *(f"masks/{i}.png" for i in range(5)))
+    others = r"photos lie in .*/masks, beside 5 \.nef \(0\.NEF, 1\.NEF, 2\.NEF, …\)\. "
+    with pytest.raises(FileNotFoundError, match=others):
+        find_splits(tmp_path)
+
+
+def test_a_check_counts_the_files_that_are_no_photos(tmp_path):
+    grow(tmp_path, "images/a.jpg", "images/b.NEF", "images/.c.jpg", "masks/a.png", "masks/b.npy", "notes.txt")
+    found = {finding.text for finding in check(tmp_path, workers=0).findings if finding.kind == Kind.PASSED_OVER}
+    assert found == {str(tmp_path / "images" / "b.NEF"), str(tmp_path / "masks" / "b.npy")}
+
+
 def test_photos_of_other_extensions_are_checked_and_read(tmp_path):
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()

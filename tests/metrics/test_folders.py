@@ -261,7 +261,7 @@ def test_missing_predictions_are_named_and_counted(folders, capsys):
     assert run(pred, true) == 1
     out, err = capsys.readouterr()
     rows, header = table(out)
-    assert "truths without a prediction: 12\n  more-00\n  more-01\n" in err
+    assert "ground truths without a prediction: 12\n  more-00\n  more-01\n" in err
     assert err.rstrip().endswith("  … and 2 more")
     assert header["pictures"] == ["3 measured of 15 truths"]
     assert rows["whole"][:-1] == cells(expected())
@@ -294,7 +294,7 @@ def test_truths_that_the_layout_leaves_out_are_told(tmp_path, capsys):
     save(tmp_path / "pred", PREDICTIONS)
     assert run(tmp_path / "pred", tmp_path / "set") == 1
     out, err = capsys.readouterr()
-    assert "photos without a truth: 1 (d.jpg)" in err
+    assert "photos without a ground truth: 1 (d.jpg)" in err
     assert table(out)[0]["whole"][:-1] == cells(expected())
 
 

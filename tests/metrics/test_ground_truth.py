@@ -99,7 +99,8 @@ def test_what_the_layout_leaves_out_is_told(tmp_path):
     draw(tmp_path, "image/a.jpg", "image/b.jpg", "matte/a.png", "matte/c.png")
     found = find_truths(tmp_path)
     assert [truth.names[0] for truth in found.truths] == ["a"]
-    assert found.left_out == ["left out of train: photos without a truth: 1 (b.jpg); truths without a photo: 1 (c.png)"]
+    left_out = "photos without a ground truth: 1 (b.jpg); ground truths without a photo: 1 (c.png)"
+    assert found.left_out == [f"left out of train: {left_out}"]
 
 
 def test_folders_without_truths(tmp_path):
@@ -108,10 +109,11 @@ def test_folders_without_truths(tmp_path):
     with pytest.raises(FileNotFoundError, match="no photos there"):
         find_truths(tmp_path)
     draw(tmp_path, "trimap/a.png")
-    with pytest.raises(
-        FileNotFoundError, match=r"no true mattes there \(plain folder\): no photo formats outside trimap"
-    ):
+    nothing = r"no true mattes there \(plain folder\): no photo formats outside trimap"
+    with pytest.raises(FileNotFoundError, match=nothing):
         find_truths(tmp_path)
     draw(tmp_path, "image/a.jpg", "matte/b.png")
     with pytest.raises(FileNotFoundError, match=r"there \(pairs\): left out of train: .*1 \(a.jpg\).*1 \(b.png\)"):
         find_truths(tmp_path)
+
+

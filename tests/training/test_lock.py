@@ -1,13 +1,14 @@
 """One training at a time in a folder, and a killed one is no obstacle."""
 
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 from support import ROOT
 
-from helpers.training.lock import alone_in
+from helpers.training.lock import LOCK, alone_in
 
 HOLD = """
 import sys
@@ -30,7 +31,10 @@ def holder(tmp_path):
 
 def test_the_second_is_refused_and_told_who_is_first(holder, tmp_path):
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(ValueError, match=f"process {holder.pid} is training there"), alone_in(tmp_path):
+    with (
+        pytest.raises(ValueError, match=f"process {holder.pid} on {socket.gethostname()} is training there; wait"),
+        alone_in(tmp_path),
+    ):
         pytest.fail("two at a time")
     assert sorted(tmp_path.iterdir()) == before
     with (
@@ -45,8 +49,23 @@ def test_when_the_first_ends_or_is_killed_the_second_begins(holder, tmp_path):
     holder.wait()
     assert len(list(tmp_path.iterdir())) == 1  # what it left behind
     with alone_in(tmp_path):
-        assert [path.name for path in tmp_path.iterdir()] == [f".training.{os.getpid()}.lock"]
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
     assert not any(tmp_path.iterdir())
+
+
+def test_equal_process_ids_are_no_way_past_the_lock(holder, tmp_path, monkeypatch):
+    """As in two containers on one volume: after a refusal, too, the folder belongs to the first."""
+    monkeypatch.setattr(os, "getpid", lambda: holder.pid)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="is training there"), alone_in(tmp_path):
+            pytest.fail("two at a time")
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
+def test_a_holder_that_cannot_be_read_is_another_process(holder, tmp_path):
+    (tmp_path / LOCK).write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="another process is training there; wait for it"), alone_in(tmp_path):
+        pytest.fail("two at a time")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")

@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from support import Stop, stop_at
 
 from helpers.config import FINAL, LATEST
 from helpers.networks.weights import read_checkpoint
+from helpers.training import logs
 from helpers.training.checkpoints import resume, write_checkpoint
 from helpers.training.logs import HISTORY, TensorBoard, history_rows, write_history
 from helpers.training.loop import fit, train_epoch, validate
@@ -209,6 +211,34 @@ def test_what_a_resumed_run_repeats_is_replaced_and_nothing_else(saved, stopped,
     assert steps_of(found, "loss/train") == steps_of(found, "lr") == [*range(1, 9)]
     assert scalars(found, "loss/train") == pytest.approx(dict(enumerate(again.history["train"], start=1)), rel=1e-6)
     assert steps_of(found, "loss/val") == steps_of(found, "data_wait") == steps_of(found, PICTURES) == [4, 8]
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [(1000, 1000, 1000), (1000, 900, 950), (1000, 1001, 1000), (1000, 1001, 1002)],
+    ids=["within a second", "clock put back", "clock put back later", "as it should be"],
+)
+@pytest.mark.parametrize("number", [8, 98])
+def test_the_latest_run_is_read_last_whatever_the_clock_says(seconds, number, events, make_run, tmp_path, monkeypatch):
+    """Ten runs in one process number their files 0 to 9, then 10, which sorts before 9."""
+    from tensorboard.summary.writer import event_file_writer
+
+    now = iter(seconds)
+    monkeypatch.setattr(event_file_writer, "_global_uid", SimpleNamespace(get=iter(range(number, number + 9)).__next__))
+    run, _ = make_run(log_every=1)
+    expected = {}
+    for first, last in ((1, 7), (5, 8), (7, 9)):
+        second = next(now)
+        for module in (event_file_writer, logs):
+            monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda second=second: second))
+        run.step = first - 1
+        board = TensorBoard(run, tmp_path)
+        for step in range(first, last + 1):
+            board.writer.add_scalar("loss/train", 10 * first + step, step)
+        expected = {step: value for step, value in expected.items() if step < first}
+        expected |= {step: 10 * first + step for step in range(first, last + 1)}
+        board.close()
+    assert scalars(events(tmp_path), "loss/train") == expected
 
 
 def test_logging_does_not_change_the_run(events, make_run, tmp_path):

@@ -637,14 +637,20 @@ def test_an_averaged_run_resumes_exactly_in_the_middle_of_an_epoch(step, average
 # -------------------------------------------------------------------------------------------------------- out of memory
 
 
-def limit_memory(run, most):
+CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+MPS = RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, other allocations: 1 GB, max allowed: 9.07 GB).")
+CPU = RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to "
+                   "allocate 9999999999 bytes. Error code 12 (Cannot allocate memory)")  # fmt: skip
+
+
+def limit_memory(run, most, error=CUDA):
     """Let the network raise what a GPU raises, when it is shown more images than `most` at once in training."""
     shown = []
 
     def refuse(_model, inputs):
         shown.append(len(inputs[0]))
         if len(inputs[0]) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise error
 
     run.model.register_forward_pre_hook(refuse)
     return shown
@@ -680,6 +686,23 @@ def test_without_memory_for_a_single_image_a_run_ends_in_one_line(make_run, tmp_
     assert read_checkpoint(tmp_path / LATEST)["batch"] == 0
 
 
+@pytest.mark.parametrize("error", [CUDA, MPS, CPU], ids=["cuda", "mps", "cpu"])
+def test_every_device_tells_in_its_own_way_that_memory_ran_out(error, make_run, capsys):
+    run, _ = make_run(batch_size=6)
+    limit_memory(run, 3, error)
+    train_epoch(run)
+    assert "out of memory: from now on 3 images at once" in capsys.readouterr().out
+    assert (run.step, run.micro_batch) == (2, 3)
+
+
+def test_another_error_of_a_step_is_none_of_memory(make_run):
+    run, _ = make_run()
+    limit_memory(run, 0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        train_epoch(run)
+    assert run.micro_batch == 0
+
+
 def test_one_of_several_processes_does_not_split_its_share_alone(make_run):
     """The others wait for its gradients."""
     run, _ = make_run()
@@ -698,7 +721,7 @@ def test_the_headless_run_trains_and_resumes(headless, portrait_folder, whole, t
     printed = capsys.readouterr().out
     loss = whole["history"]["val"][-1][1]
     assert printed == (
-        "u2net_lite at 32² on cpu in float32: 4 batches of 3 an epoch from 12 portraits, 4 to validate on\n"
+        "u2net_lite at 32² from random weights on cpu in float32: 4 batches of 3 an epoch from 12 portraits, 4 to validate on\n"
         f"trained 2 epochs, validation loss {loss:.4f} (best of epoch 1): {tmp_path}/{FINAL}\n"
     )
     assert equal(read_checkpoint(tmp_path / FINAL)["model_state_dict"], whole["model_state_dict"])

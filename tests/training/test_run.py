@@ -119,7 +119,8 @@ def test_the_same_settings_are_the_same_recipe(make_run, portrait_folder, tmp_pa
 @pytest.mark.parametrize("settings, differing", [
     ({"edge_weight": 4.0}, ["edge_weight", "loss function"]),
     ({"edge_width": 3}, ["edge_width", "loss function"]),
-    ({"loss": "notebook"}, ["loss", "loss function"]),
+    ({"loss": "notebook"}, ["loss", "edge_weight", "loss function"]),
+    ({"edge_on": "all"}, ["edge_on", "loss function"]),
     ({"max_lr": 2e-3}, ["max_lr", "optimiser", "learning rates"]),
     ({"image_size": 48}, ["image_size", "augmentation"]),
     ({"epochs": 3}, ["epochs", "learning rates"]),
@@ -158,7 +159,7 @@ def test_what_the_weights_do_not_depend_on_may_change(make_run, tmp_path):
     write_checkpoint(tmp_path / LATEST, run.state_dict() | {"epoch": 1})
     free = {"workers": 1, "checkpoint_every": 7, "log_every": 9, "tensorboard": True, "download": True,
             "synthetic_count": 99, "synthetic_size": 99}  # fmt: skip
-    assert {*free, "name"} == set(UNBOUND)
+    assert {*free, "name", "start"} == set(UNBOUND)
     other, _ = make_run(**free)
     other.config = dataclasses.replace(other.config, name="mine")
     other = Run(other.model, other.optimizer, other.schedule, other.loss, other.loader, other.config, other.runtime)
@@ -215,3 +216,12 @@ def test_other_initial_weights_are_noticed(make_run, tmp_path):
     torch.save(weights, tmp_path / "w.pth")
     other, _ = make_run(weights=tmp_path / "w.pth")
     assert other.differences(state) == ["initial weights"]
+
+
+def test_a_checkpoint_from_before_a_field_was_added_is_still_this_runs(make_run):
+    run, _ = make_run()
+    state = run.state_dict()
+    older = state | {"recipe": {key: value for key, value in state["recipe"].items() if key != "edge_on"}}
+    assert run.differences(older) == []
+    other, _ = make_run(edge_on="all")
+    assert set(other.differences(older)) == {"edge_on", "loss function"}

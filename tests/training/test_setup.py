@@ -10,7 +10,7 @@ import torch
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from helpers.config import LATEST, load_config
-from helpers.losses import LOSSES
+from helpers.losses import LOSSES, matting_loss
 from helpers.networks.registry import weights_out
 from helpers.samples.mixing import Source
 from helpers.schedule import range_test
@@ -104,6 +104,30 @@ def test_a_resumed_run_keeps_its_rate_without_another_range_test(scripted, make_
     assert again.finished
 
 
+def test_it_says_that_the_rate_is_an_earlier_one(scripted, make_run, tmp_path, capsys):
+    run, _ = make_run(max_lr="auto", folder=tmp_path)
+    write_checkpoint(tmp_path / LATEST, run.state_dict())
+    capsys.readouterr()
+    make_run(max_lr="auto", folder=tmp_path, log_every=7)
+    printed = f"max_lr=auto: {RATES[60]:.1e}, found when the run in {tmp_path} began\n"
+    assert (capsys.readouterr().out, len(scripted)) == (printed, 1)
+
+
+@pytest.mark.parametrize("settings", [
+    {"max_lr": 0.123}, {"max_lr": "auto", "seed": 3}, {"max_lr": "auto", "epochs": 3},
+], ids=["given", "another seed", "more epochs"])  # fmt: skip
+def test_the_rate_of_another_run_is_not_taken(settings, scripted, make_run, tmp_path):
+    """Neither one that was given by hand, nor one that was found for other settings."""
+    run, _ = make_run(folder=tmp_path, **settings)
+    write_checkpoint(tmp_path / LATEST, run.state_dict())
+    scripted.clear()
+    again, _ = make_run(max_lr="auto", folder=tmp_path)
+    assert len(scripted) == 1
+    assert again.config.max_lr == RATES[60]
+    with pytest.raises(ValueError, match="from a run with another"):
+        resume(again, tmp_path)
+
+
 @pytest.mark.parametrize("state", [{"epoch": 15}, {"config": {"epochs": 3}}])
 def test_a_checkpoint_of_unknown_origin_tells_no_rate(state, scripted, make_run, tmp_path):
     write_checkpoint(tmp_path / LATEST, state)
@@ -146,7 +170,7 @@ def scripted_validation(monkeypatch, **values):
 
 @pytest.mark.parametrize("best_by, name, sign", [("loss", "total", -1), ("iou", "iou", 1)])
 def test_the_plateau_is_stepped_by_the_validation(best_by, name, sign, make_run, monkeypatch):
-    """A tenth of the rate after the sixth epoch in a row that was no better than the best."""
+    """A tenth of the rate after the fifth epoch in a row that was no better than the best."""
     run, val_loader = make_run(schedule="plateau", best_by=best_by, max_lr=0.01)
     better = 0.5 + sign * np.array([0.1, 0.2, 0.3, 0.3, 0.2, 0.3, 0.25, 0.1, 0.3, 0.4, 0.1])
     scripted_validation(monkeypatch, **{name: better.tolist()})
@@ -154,8 +178,8 @@ def test_the_plateau_is_stepped_by_the_validation(best_by, name, sign, make_run,
     for _ in better:
         validate(run, val_loader)
         rates.append(run.optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.01] * 8 + [0.001] * 3)
-    assert [metrics["lr"] for metrics in run.history["metrics"]] == pytest.approx([0.01] * 9 + [0.001] * 2)
+    assert rates == pytest.approx([0.01] * 7 + [0.001] * 4)
+    assert [metrics["lr"] for metrics in run.history["metrics"]] == pytest.approx([0.01] * 8 + [0.001] * 3)
 
 
 def test_batches_do_not_step_the_plateau(make_run):
@@ -231,6 +255,76 @@ def test_every_loss_is_put_together_with_its_numbers(loss, make_run):
     rough = torch.tensor([True, False])
     expected = LOSSES[loss](maps, alpha, edge_weight=3.0, edge_width=5, rough=rough, rough_width=9)
     assert run.loss(maps, alpha, rough=rough)["total"] == expected["total"]
+
+
+def test_the_transition_term_looks_where_the_configuration_says(make_run):
+    maps, alpha = torch.rand(7, 2, 1, 16, 16), (torch.rand(2, 1, 16, 16) > 0.5).float()
+    found = {where: make_run(edge_on=where)[0].loss(maps, alpha)["edge"].item() for where in ("fused", "all")}
+    own = [matting_loss([single], alpha)["edge"].item() for single in maps]
+    assert found == {"fused": pytest.approx(own[0]), "all": pytest.approx(sum(own))}
+
+
+def test_the_notebooks_loss_is_the_published_one_by_its_default(make_run):
+    """By hand: seven equal maps that miss a half-black alpha by a half everywhere.
+
+    Every map costs √(.25 + 1e-6); on the two columns at the edge, width 3, of 16: √(.25 · 2/16 + 1e-6). The published
+    notebook takes their mean over the maps, and λ = 4.
+    """
+    run, _ = make_run(loss="notebook", edge_width=3)
+    alpha = torch.zeros(2, 1, 16, 16)
+    alpha[..., 8:] = 1
+    terms = run.loss([torch.full_like(alpha, 0.5)] * 7, alpha)
+    assert run.config.edge_weight == 4
+    assert terms["total"].item() == pytest.approx(0.500001**1 + 4 * 0.1767795, abs=2e-5)
+
+
+SCHEDULED = {"constant": [0.01] * 8, "step": [0.01] * 4 + [0.001] * 2 + [0.0001] * 2}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULED)
+def test_the_other_schedules_are_planned_for_all_steps(schedule, make_run):
+    run, _ = make_run(schedule=schedule, max_lr=0.01)
+    rates = []
+    for _ in range(2):
+        train_epoch(run, lambda run: rates.append(run.optimizer.param_groups[0]["lr"]))
+    # told after each step: the rate of the next one
+    assert rates[:-1] == pytest.approx(SCHEDULED[schedule][1:])
+
+
+# ----------------------------------------------------------------------------------------------------- starting weights
+
+
+def test_what_a_run_starts_from_is_told(make_run, weights, tmp_path):
+    assert make_run()[0].start == "random weights"
+    assert make_run(weights=weights)[0].start == "w.pth"
+
+
+@pytest.mark.parametrize("start", ["pretrained", "own"])
+def test_weights_on_the_disk_are_found_by_the_name_of_their_kind(start, weights, make_run, monkeypatch):
+    find = {"pretrained": "find_pretrained", "own": "find_shipped"}[start]
+    monkeypatch.setattr(assembly, "fetch_start", forbidden)
+    monkeypatch.setattr(assembly, find, lambda network: {"u2net_lite": weights}[network])
+    run, _ = make_run(start=start)
+    stored = torch.load(weights, weights_only=True)
+    assert all(torch.equal(value, stored[name]) for name, value in weights_out(run.model).items())
+    assert run.start == "w.pth"
+
+
+def test_pretrained_weights_are_fetched_where_that_is_allowed(weights, make_run, monkeypatch):
+    monkeypatch.setattr(assembly, "find_pretrained", lambda network: None)
+    monkeypatch.setattr(assembly, "fetch_start", lambda network: {"u2net_lite": weights}[network])
+    assert make_run(start="pretrained", download=True)[0].start == "w.pth"
+    monkeypatch.setattr(assembly, "fetch_start", forbidden)
+    with pytest.raises(
+        FileNotFoundError, match=r"start=pretrained: u2netp\.pth is not in saved_models/; .*download=true"
+    ):
+        make_run(start="pretrained", download=False)
+
+
+def test_a_run_never_starts_at_random_where_own_weights_were_asked_for(make_run, monkeypatch):
+    monkeypatch.setattr(assembly, "find_shipped", lambda network: None)
+    with pytest.raises(ValueError, match="start=own: saved_models/ has no weights of this project for u2net_lite; set"):
+        make_run(start="own")
 
 
 def test_cross_entropy_trains_by_the_same_loop(make_run, tmp_path):
@@ -329,5 +423,5 @@ def test_the_decoding_keeps_enough_pixels_for_the_crop(augmentation, pixels, mak
     run, val_loader = make_run(image_size=48, augmentation=augmentation)
     least = {part.least for loader in (run.loader, val_loader) for part in loader.dataset.parts}
     assert least == {pixels}
-    steps = [type(step).__name__ for step in run.loader.dataset.parts[0].transform.transforms]
+    steps = str(run.loader.dataset.parts[0].transform.to_dict())
     assert ("PortraitCrop" in steps) == (augmentation == "strong")
