@@ -1,16 +1,21 @@
 """Every figure of the notebook; each function draws one and returns it."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from helpers.datasets.layouts import CLASSES
+from helpers.datasets.pairs import Pair
 from helpers.losses import edge_mask
 from helpers.schedule import annihilation_start
 
@@ -19,7 +24,9 @@ CLASS_COLOURS = ListedColormap(
 )
 
 
-def grid(rows, titles=(), side=1.5, **style):
+def grid(
+    rows: Sequence[Sequence[ArrayLike | None]], titles: Sequence[str] = (), side: float = 1.5, **style: Any
+) -> Figure:
     """Pictures in rows and columns without axes; arrays (H, W) in [0, 1] are drawn grey, None leaves a gap.
 
     `titles` stand over the first row, `side` is the height of a row in inches; `style` goes to `imshow`.
@@ -43,7 +50,7 @@ def grid(rows, titles=(), side=1.5, **style):
     return figure
 
 
-def contact_sheet(images, columns=12, side=0.8):
+def contact_sheet(images: Sequence[NDArray], columns: int = 12, side: float = 0.8) -> Figure:
     """Many pictures (H, W, 3) of one size, close together; what doesn't fill the last row is left out."""
     columns = min(columns, len(images))
     rows = [images[i : i + columns] for i in range(0, len(images) - columns + 1, columns)]
@@ -55,19 +62,19 @@ def contact_sheet(images, columns=12, side=0.8):
     return figure
 
 
-def overlay(photo, alpha, colour=(0.1, 0.8, 0.3)):
+def overlay(photo: NDArray, alpha: NDArray, colour: tuple[float, float, float] = (0.1, 0.8, 0.3)) -> NDArray:
     """The photo (H, W, 3) uint8 with its alpha (H, W) in [0, 1] tinted over it, as (H, W, 3) in [0, 1]."""
     tint = 0.5 * alpha[..., None]
     return photo / 255 * (1 - tint) + np.array(colour) * tint
 
 
-def samples(triples):
+def samples(triples: Iterable[tuple[NDArray, NDArray, NDArray]]) -> Figure:
     """Photo, class ids, mask and overlay of some portraits; `triples` of photo uint8, ids uint8, alpha in [0, 1]."""
     rows = [[photo, CLASS_COLOURS(ids)[..., :3], alpha, overlay(photo, alpha)] for photo, ids, alpha in triples]
     return grid(rows, ("photo", "classes", "mask", "overlay"), side=1.2)
 
 
-def class_legend():
+def class_legend() -> Figure:
     """The colours of the classes in `samples`."""
     figure, axis = plt.subplots(figsize=(9, 0.5))
     axis.imshow([range(len(CLASSES))], cmap=CLASS_COLOURS, aspect="auto")
@@ -79,7 +86,7 @@ def class_legend():
     return figure
 
 
-def alpha_histogram(masks):
+def alpha_histogram(masks: Mapping[str, ArrayLike]) -> Figure:
     """How many pixels have which alpha: `masks` maps a name to an array of alphas in [0, 1]. Logarithmic."""
     figure, axes = plt.subplots(1, len(masks), figsize=(4 * len(masks), 2.2), sharey=True)
     for axis, (name, alphas) in zip(axes, masks.items()):
@@ -90,11 +97,11 @@ def alpha_histogram(masks):
     return figure
 
 
-def counts(splits):
+def counts(splits: Mapping[str, Iterable[Pair]]) -> Figure:
     """How many portraits each category has, one bar with a piece for each split; `splits` maps a split to its pairs."""
     tallies = {split: Counter(pair.category or "no category" for pair in pairs) for split, pairs in splits.items()}
     totals = sum(tallies.values(), Counter())
-    names = sorted(totals, key=totals.get)  # the first is drawn at the bottom
+    names = sorted(totals, key=totals.__getitem__)  # the first is drawn at the bottom
     figure, axis = plt.subplots(figsize=(7, 1.2 + 0.3 * len(names)))
     left = np.zeros(len(names), int)
     for split, tally in tallies.items():
@@ -109,7 +116,7 @@ def counts(splits):
     return figure
 
 
-def learning_rates(curves):
+def learning_rates(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Learning rate by step; `curves` maps a name to rates. Marks the annihilation phase of the one-cycle curve."""
     figure, axis = plt.subplots(figsize=(6, 2.6))
     for name, lrs in curves.items():
@@ -123,7 +130,7 @@ def learning_rates(curves):
     return figure
 
 
-def range_test_curve(lrs, losses, suggestion):
+def range_test_curve(lrs: Sequence[float], losses: Sequence[float], suggestion: float) -> Figure:
     """Loss against learning rate in the range test, and where it falls fastest."""
     figure, axis = plt.subplots(figsize=(6, 2.6))
     axis.semilogx(lrs, losses)
@@ -134,7 +141,7 @@ def range_test_curve(lrs, losses, suggestion):
     return figure
 
 
-def lines(curves, title, xlabel, ylabel, points=None):
+def lines(curves: Mapping[str, Any], title: str, xlabel: str, ylabel: str, points: str | None = None) -> Figure:
     """Named curves over one axis; `curves` maps a name to `y` or to `(x, y)`."""
     figure, axis = plt.subplots(figsize=(6, 2.6))
     for name, curve in curves.items():
@@ -145,7 +152,7 @@ def lines(curves, title, xlabel, ylabel, points=None):
     return figure
 
 
-def loss_curves(history, every, start=None):
+def loss_curves(history: Mapping[str, Sequence[Any]], every: int, start: float | None = None) -> Figure:
     """Training and validation loss by iteration: every value, and the mean over each `every` iterations.
 
     `start` is the validation loss before training, where it is known.
@@ -167,29 +174,30 @@ def loss_curves(history, every, start=None):
     return figure
 
 
-def thumbnail(picture, side=320):
+def thumbnail(picture: ArrayLike | Image.Image, side: int = 320) -> NDArray:
     """An array of the picture, at most `side` pixels long, to keep figures small."""
     array = np.asarray(picture)
     scale = side / max(array.shape[:2])
     return array if scale >= 1 else cv2.resize(array, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def finest_window(alpha, side):
+def finest_window(alpha: NDArray, side: int) -> tuple[int, int]:
     """Top left corner (y, x) of the side × side window of `alpha` (H, W) in [0, 1] with the most edges: the hair."""
     steps = np.abs(np.diff(alpha, axis=0, append=alpha[-1:])) + np.abs(np.diff(alpha, axis=1, append=alpha[:, -1:]))
     sums = cv2.boxFilter(steps, -1, (side, side), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT)
     sums = sums[: alpha.shape[0] - side + 1, : alpha.shape[1] - side + 1]
-    return tuple(int(i) for i in np.unravel_index(sums.argmax(), sums.shape))
+    y, x = np.unravel_index(sums.argmax(), sums.shape)
+    return int(y), int(x)
 
 
-def sunset(height, width):
+def sunset(height: int, width: int) -> Image.Image:
     """A sky from blue to orange as a background to try, RGB `PIL.Image`."""
     stops, colours = [0, 0.45, 0.75, 1], np.array([[38, 70, 120], [120, 130, 160], [250, 170, 100], [90, 60, 70]])
     rows = np.stack([np.interp(np.linspace(0, 1, height), stops, channel) for channel in colours.T], axis=1)
     return Image.fromarray(np.repeat(rows[:, None].astype(np.uint8), width, axis=1))
 
 
-def verdicts(differences, metric):
+def verdicts(differences: Mapping[str, Any], metric: str) -> Figure:
     """How far every variant lies from the recipe it is compared with, all claims in one figure.
 
     `differences` is what `helpers.experiments.verdicts.differences` returns. The bar is the standard error; green is
@@ -212,14 +220,16 @@ def verdicts(differences, metric):
     return figure
 
 
-def error_map(pred, true):
+def error_map(pred: NDArray, true: NDArray) -> NDArray:
     """Where `pred` differs from `true`, both (H, W) in [0, 1]: red where the person is missing, blue where there is
     too much. As (H, W, 3) in [0, 1], white where they agree."""
     missing, extra = np.clip(true - pred, 0, 1), np.clip(pred - true, 0, 1)
     return np.dstack([1 - extra, 1 - missing - extra, 1 - missing])
 
 
-def loss_and_threshold(photo, true, matte, lam, width, threshold):
+def loss_and_threshold(
+    photo: NDArray, true: NDArray, matte: NDArray, lam: float, width: int, threshold: float
+) -> Figure:
     """What each pixel weighs in the loss (1 + λ in the edge mask, else 1), and the matte beside its thresholded mask.
 
     `photo` (H, W, 3) uint8; `true` and `matte` (H, W) in [0, 1].

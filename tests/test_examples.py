@@ -7,7 +7,12 @@ import pytest
 from support import ROOT
 
 MODULES = sorted(path for path in (ROOT / "helpers").rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
-SHOWN = ("helpers.losses.rmse", "helpers.losses.edge_mask", "helpers.schedule.one_cycle")
+SHOWN = (
+    "helpers.losses.rmse",
+    "helpers.losses.edge_mask",
+    "helpers.schedule.one_cycle",
+    "helpers.synthetic.dataset.make_portrait",
+)
 """What others call most: these show how."""
 
 

@@ -17,7 +17,7 @@ from helpers.export.files import write_int8, write_safetensors
 from helpers.startup import begin
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Command line: `python -m helpers.export WEIGHTS OUT.safetensors`, or `OUT.onnx`."""
     begin()
     options = _options(arguments)
@@ -43,15 +43,15 @@ def main(arguments=None):
     return 0
 
 
-def _options(arguments):
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m helpers.export", description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="a checkpoint or weight file")
     parser.add_argument("out", type=Path, metavar="OUT", help="the file to write: .safetensors or .onnx")
     parser.add_argument("--int8", action="store_true", help="ONNX in eight-bit integers")
     parser.add_argument("--calibrate", type=Path, metavar="DIR", help="int8: photos, or a data set, to find the ranges "
-                        "on; default: made portraits")  # fmt: skip
+                        "on; default: synthetic portraits")  # fmt: skip
     parser.add_argument("--data", type=Path, metavar="DIR", help="int8: data set whose test split is measured; "
-                        "default: made portraits")  # fmt: skip
+                        "default: synthetic portraits")  # fmt: skip
     options = parser.parse_args(arguments)
     if options.out.suffix not in (".safetensors", ".onnx"):
         parser.error(f"{options.out}: the name must end in .safetensors or .onnx")

@@ -1,10 +1,13 @@
 """A trained network as a file for others: its weights in half precision, or int8 ONNX."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from helpers.datasets.layouts import find_pairs, splits_in
@@ -17,11 +20,13 @@ from helpers.networks.registry import network_in, read_network
 from helpers.networks.weights import EXPORTED, read_checkpoint, weights_of
 from helpers.synthetic.dataset import make_portrait
 
+T = TypeVar("T")
+
 CALIBRATED, MEASURED = 16, 64
 """The most pictures to find the ranges of an int8 file on, and to measure its price on."""
 
 
-def write_safetensors(weights, out):
+def write_safetensors(weights: Path | str, out: Path | str) -> None:
     """Write the weights of the checkpoint `weights` to `out` in half precision, with its network, table and config.
 
     Batch norms' counters of batches are left out, as in the published u2net.pth: nothing uses them. Raises ValueError
@@ -40,12 +45,14 @@ def write_safetensors(weights, out):
         save_file(tensors, temporary, {key: json.dumps(state[key]) for key in EXPORTED if key in state})
 
 
-def write_int8(weights, out, calibrate=None, data=None):
+def write_int8(
+    weights: Path | str, out: Path | str, calibrate: Path | None = None, data: Path | None = None
+) -> list[str]:
     """Write the network in the file `weights` to `out` as int8 ONNX; returns lines that tell what that costs and gains.
 
-    Its ranges are those of photos in `calibrate`, a data set or a folder of photos; it is measured on the test split of
-    the data set `data`. Either is made portraits if None. Errors as in `helpers.networks.registry.read_network`, and
-    FileNotFoundError if there are no photos or no test split.
+    Its ranges are those of photos in `calibrate`, a data set or a folder of photos. It is measured on the test split of
+    the data set `data`. Synthetic portraits take the place of either if it is None. Errors as in
+    `helpers.networks.registry.read_network`, and FileNotFoundError if there are no photos or no test split.
     """
     from helpers.export.int8 import cost_of, quantise
     from helpers.networks.onnx_export import save, to_onnx  # onnx is for those who export to it
@@ -60,15 +67,16 @@ def write_int8(weights, out, calibrate=None, data=None):
         save(quantised, rounded)
         cost = cost_of(exact, rounded, pairs, size)
     save(quantised, out)
+    gain = cost.exact_seconds / cost.seconds
     return [
         f"left in float, as rounding would drown it: {', '.join(left)}" if left else "all but the side maps is int8",
-        f"on {cost.pictures} pictures ({f'test split of {data}' if data else 'made portraits'}) at {size}²:",
+        f"on {cost.pictures} pictures ({f'test split of {data}' if data else 'synthetic portraits'}) at {size}²:",
         f"  MAD        {cost.mad:.5f} instead of {cost.exact_mad:.5f} ({cost.mad - cost.exact_mad:+.5f})",
-        f"  s/picture  {cost.seconds:.3f} instead of {cost.exact_seconds:.3f} ({cost.exact_seconds / cost.seconds:.2f}×)",
+        f"  s/picture  {cost.seconds:.3f} instead of {cost.exact_seconds:.3f} ({gain:.2f}×)",
     ]
 
 
-def _calibrating(folder, size):
+def _calibrating(folder: Path | None, size: int) -> Iterable[NDArray]:
     """Photos of a data set's training split, or of a folder: `CALIBRATED` at most, read one by one."""
     if folder is None:
         return (make_portrait(seed, size).image for seed in range(CALIBRATED))
@@ -79,17 +87,17 @@ def _calibrating(folder, size):
     return map(read_photo, _spread(paths, CALIBRATED))
 
 
-def _tested(data, size):
+def _tested(data: Path | None, size: int) -> Iterable[tuple[NDArray, NDArray]]:
     """Photos and true alphas of a data set's test split: `MEASURED` at most, read one by one."""
     if data is None:
-        made = (make_portrait(seed, size) for seed in range(CALIBRATED, 2 * CALIBRATED))
-        return ((portrait.image, portrait.matte) for portrait in made)
+        drawn = (make_portrait(seed, size) for seed in range(CALIBRATED, 2 * CALIBRATED))
+        return ((portrait.image, portrait.matte) for portrait in drawn)
     for truth in ("mattes", "annotations"):
         if "test" in splits_in(data, truth):
             return map(read_pair, _spread(find_pairs(data, "test", truth), MEASURED))
-    raise FileNotFoundError(f"{data}: no test split there; name another --data, or none to measure on made portraits")
+    raise FileNotFoundError(f"{data}: no test split there; name another --data, or none for synthetic portraits")
 
 
-def _spread(items, count):
+def _spread(items: list[T], count: int) -> list[T]:
     """At most `count` of a list's items, evenly spread over it."""
     return [items[i * len(items) // count] for i in range(count)] if len(items) > count else items

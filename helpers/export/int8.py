@@ -1,21 +1,24 @@
-"""A network in eight-bit integers: its ranges found on pictures, what bears no rounding left in float, and its price.
+"""A network in eight-bit integers: ranges found on pictures, fragile layers left in float, and what it costs.
 
 Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018,
 by ONNX Runtime: weights symmetric with a scale for each channel, activations with one for each tensor.
 """
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
 
 from helpers.cutout.matter import shrink
 from helpers.cutout.predictors import OnnxPredictor
@@ -41,12 +44,14 @@ class Cost(NamedTuple):
     exact_seconds: float
 
 
-def quantise(model, notes, photos, size):
+def quantise(
+    model: nn.Module, notes: Mapping[str, Any], photos: Iterable[NDArray], size: int
+) -> tuple[onnx.ModelProto, list[str]]:
     """The int8 `onnx.ModelProto` of a network, and the names of its hidden convolutions that stay in float.
 
-    `notes` as in `helpers.networks.onnx_export.to_onnx`. `photos` are such as will come, (H, W, 3) uint8 RGB, which the network
-    sees at `size`: no value within it can become larger than on these. The side maps and their fusion stay in float,
-    too: they are the answer, and cheap.
+    `notes` as in `helpers.networks.onnx_export.to_onnx`. `photos`, (H, W, 3) uint8 RGB, are like those that will be cut
+    out. The network sees them at `size`, and no value inside it can become larger than on these. The side maps and
+    their fusion stay in float: they are the answer, and cheap.
     """
     exact, inputs = to_onnx(model, notes), [_input_of(photo, size) for photo in photos]
     fragile = _fragile(fused(model), exact.graph, inputs[:WATCHED])
@@ -60,13 +65,13 @@ def quantise(model, notes, photos, size):
             weight_type=QuantType.QInt8, nodes_to_exclude=left,
             reduce_range=True,  # 7 bits: processors without VNNI add two products of 8 bits in 16, which overflow
         )  # fmt: skip
-        made = onnx.load(out)
-    del made.metadata_props[:]
-    made.metadata_props.extend(exact.metadata_props)
-    return made, fragile
+        rounded = onnx.load(out)
+    del rounded.metadata_props[:]
+    rounded.metadata_props.extend(exact.metadata_props)
+    return rounded, fragile
 
 
-def cost_of(exact, quantised, pairs, size):
+def cost_of(exact: Path, quantised: Path, pairs: Iterable[tuple[NDArray, NDArray]], size: int) -> Cost:
     """The `Cost` of the `quantised` ONNX file against the `exact` one, computed by turns on the same pictures.
 
     `pairs` yields photos (H, W, 3) and true alphas (H, W), both uint8; errors are means over all pixels of the photo as
@@ -86,22 +91,22 @@ def cost_of(exact, quantised, pairs, size):
                 float(np.median(seconds[1::2])), float(np.median(seconds[::2])))  # fmt: skip
 
 
-def _input_of(photo, size):
+def _input_of(photo: NDArray, size: int) -> NDArray:
     """(1, 3, h, w) float32: a photo as the network sees it."""
     return normalise(torch.from_numpy(shrink(photo, size)).permute(2, 0, 1)[None]).numpy()
 
 
 class _Inputs(CalibrationDataReader):
-    def __init__(self, inputs):
+    def __init__(self, inputs: Iterable[NDArray]) -> None:
         self.inputs = iter(inputs)
 
-    def get_next(self):
+    def get_next(self) -> dict[str, NDArray] | None:
         """The next input by its name, None after the last."""
         x = next(self.inputs, None)
         return None if x is None else {INPUT: x}
 
 
-def _fragile(model, graph, inputs):
+def _fragile(model: nn.Module, graph: onnx.GraphProto, inputs: Sequence[NDArray]) -> list[str]:
     """Names of the hidden convolutions of joined values that would lose more than `TOLERATED` by rounding.
 
     Joined ones alone: ONNX Runtime quantises a convolution after all if its input is quantised, as others read it too.
@@ -111,7 +116,7 @@ def _fragile(model, graph, inputs):
     names = {layer: name for name, layer in model.named_modules() if name in joining and name not in heads}
     fragile = set()
 
-    def look(layer, inputs, exact):
+    def look(layer: Any, inputs: Any, exact: Any) -> None:
         x, step = inputs[0], (inputs[0].max() - inputs[0].min()).clamp(min=1e-12) / 255
         steps = layer.weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12) / 63  # 7 bits
         x, weight = (x / step).round() * step, (layer.weight / steps).round() * steps
@@ -127,14 +132,14 @@ def _fragile(model, graph, inputs):
     return sorted(fragile)
 
 
-def _joining(graph):
+def _joining(graph: onnx.GraphProto) -> dict[str, str]:
     """{convolution: what joins its input}, by name, for those whose input is a concatenation."""
     joints = {node.output[0]: node.name for node in graph.node if node.op_type == "Concat"}
     return {node.name: joints[node.input[0]] for node in graph.node
             if node.op_type == "Conv" and node.input[0] in joints}  # fmt: skip
 
 
-def _heads(graph):
+def _heads(graph: onnx.GraphProto) -> list[str]:
     """Names of all that comes after the last ReLU or sum: the side maps and their fusion."""
     hidden, heads = set(), []
     for node in reversed(graph.node):

@@ -7,11 +7,12 @@ from helpers.startup import begin
 from helpers.synthetic.dataset import write_dataset
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     """Command line: `python -m helpers.synthetic DIR --count N --size S --seed K`."""
     begin()
     parser = argparse.ArgumentParser(
-        prog="python -m helpers.synthetic", description="The data set made from nothing, in EasyPortrait's layout."
+        prog="python -m helpers.synthetic",
+        description="Synthetic portraits and their mattes, in EasyPortrait's layout.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="where the data set is written")
     parser.add_argument("--count", type=int, default=2000, help="number of pictures (default: %(default)s)")

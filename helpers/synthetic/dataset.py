@@ -1,10 +1,10 @@
-"""The data set made from nothing: procedural portraits with exact soft mattes, in EasyPortrait's layout.
+"""Synthetic portraits with exact soft mattes, drawn from seeds, in EasyPortrait's layout.
 
     from helpers.synthetic.dataset import make_portrait, write_dataset
     portrait = make_portrait(seed=7)                 # one picture, its class ids and its alpha
     write_dataset("data/synthetic", count=2000)      # images/, annotations/, mattes/ and meta.csv
 
-or `python -m helpers.synthetic DIR --count N --size S --seed K`. How a picture is painted is in `helpers.drawing`.
+or `python -m helpers.synthetic DIR --count N --size S --seed K`. `helpers.synthetic.drawing` paints the pictures.
 LEFT and RIGHT in the class names are the person's own: in an unmirrored frontal picture the left eye is on the right.
 """
 
@@ -13,10 +13,11 @@ import json
 import shutil
 import uuid
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from helpers.datasets.layouts import SPLITS
 from helpers.files.parallel import in_parallel
@@ -35,23 +36,46 @@ _RECORD = "synthetic.json"
 
 
 class Portrait(NamedTuple):
-    """One made picture; all arrays share the pixel grid."""
+    """One synthetic picture; all arrays share the pixel grid."""
 
-    image: np.ndarray
+    image: NDArray[np.uint8]
     """(H, W, 3) uint8 RGB: matte · person + (1 - matte) · background, seen through a simulated camera."""
-    annotation: np.ndarray
+    annotation: NDArray[np.uint8]
     """(H, W) uint8, indices into `helpers.datasets.layouts.CLASSES`; not 0 exactly where the matte is at least 128."""
-    matte: np.ndarray
+    matte: NDArray[np.uint8]
     """(H, W) uint8, 255 · alpha: exact, with strands of hair finer than a pixel."""
 
 
-def make_portrait(seed, size=256, user=None):
-    """Make the portrait number `seed`, `size` × `size` pixels.
+def make_portrait(seed: int, size: int = 256, user: int | None = None) -> Portrait:
+    """Draw the portrait number `seed`.
 
-    `user` numbers the person: skin, hair colour, face, build and beard are the same in all pictures of a user; pose,
-    framing, clothes, light and background come from the seed. Without it every seed is a person of its own. The same
-    arguments always give the same arrays, and the same seed at another size gives the same scene. Raises ValueError for
-    a negative seed or user and for sizes outside [SMALLEST, LARGEST].
+    Parameters
+    ----------
+    seed : int
+        Pose, framing, clothes, light and background. The same seed at another size gives the same scene.
+    size : int
+        Height and width in pixels, from `SMALLEST` to `LARGEST`.
+    user : int, optional
+        The person: skin, hair colour, face, build and beard are the same in all pictures of a user. Without it every
+        seed is a person of its own.
+
+    Returns
+    -------
+    Portrait
+        The same arguments always give the same arrays.
+
+    Raises
+    ------
+    ValueError
+        For a negative seed or user, and for other sizes.
+
+    Examples
+    --------
+    >>> portrait = make_portrait(seed=7, size=64)
+    >>> portrait.image.shape, portrait.matte.dtype
+    ((64, 64, 3), dtype('uint8'))
+    >>> bool(((portrait.annotation > 0) == (portrait.matte >= 128)).all())
+    True
     """
     if not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size is {size}, but must lie between {SMALLEST} and {LARGEST} pixels")
@@ -62,18 +86,40 @@ def make_portrait(seed, size=256, user=None):
     return Portrait(picture.image, picture.labels, picture.alpha)
 
 
-def write_dataset(folder, count, size=256, seed=0, workers=None):
-    """Write `count` portraits in EasyPortrait's layout and return the folder as a `Path`.
+def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0, workers: int | None = None) -> Path:
+    """Write synthetic portraits in EasyPortrait's layout.
 
-    `images/SPLIT/ID.jpg` (RGB), `annotations/SPLIT/ID.png` (class ids) and `mattes/SPLIT/ID.png` (8-bit alpha) for the
-    splits train, val and test (70, 10 and 20 % of the persons, none of them in two splits), `meta.csv`, and a record of
-    the arguments. The files depend on `count`, `size` and `seed` only, not on `workers` (processes; all cores if None,
-    no other process if 1). A script that calls this with more than one worker needs the usual
-    `if __name__ == "__main__":` around it.
+    Parameters
+    ----------
+    folder : Path or str
+    count : int
+        Pictures, at least `MINIMUM_COUNT`.
+    size : int
+        Their side in pixels.
+    seed : int
+        Another seed gives other pictures.
+    workers : int, optional
+        Processes: all cores if None, no other process if 1. The files do not depend on it. A script that calls this
+        with more than one worker needs the usual `if __name__ == "__main__":` around it.
 
+    Returns
+    -------
+    Path
+        The folder: `images/SPLIT/ID.jpg` (RGB), `annotations/SPLIT/ID.png` (class ids), `mattes/SPLIT/ID.png` (8-bit
+        alpha), `meta.csv`, and a record of the arguments. The splits train, val and test hold 70, 10 and 20 % of the
+        persons, none of them in two splits.
+
+    Raises
+    ------
+    ValueError
+        If `count` is below `MINIMUM_COUNT`.
+    FileExistsError
+        If the folder holds anything else; nothing in it is touched.
+
+    Notes
+    -----
     A complete data set of the same arguments is returned as it is. Everything is written beside the folder first and
-    renamed at the end, so a run that is interrupted leaves nothing that looks complete. Raises ValueError if `count` is
-    below MINIMUM_COUNT and FileExistsError if the folder holds anything else; nothing in it is touched.
+    renamed at the end, so a run that is interrupted leaves nothing that looks complete.
     """
     folder = Path(folder)
     if count < MINIMUM_COUNT:
@@ -113,15 +159,15 @@ class _Task(NamedTuple):
     quality: int
 
 
-def _is_complete(folder, record):
+def _is_complete(folder: Path, record: dict[str, int]) -> bool:
     """Whether `folder` holds the data set of these arguments; the record is only ever seen after all the rest."""
     try:
-        return json.loads((folder / _RECORD).read_text()) == record and (folder / "meta.csv").is_file()
+        return json.loads((folder / _RECORD).read_text(encoding="utf-8")) == record and (folder / "meta.csv").is_file()
     except (OSError, ValueError):
         return False
 
 
-def _refuse_foreign(folder, record):
+def _refuse_foreign(folder: Path, record: dict[str, int]) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     raise FileExistsError(
@@ -130,7 +176,7 @@ def _refuse_foreign(folder, record):
     )
 
 
-def _plan(folder, record):
+def _plan(folder: Path, record: dict[str, int]) -> list[_Task]:
     """The tasks, in order: who is in which picture, in which split, under which name."""
     rng = np.random.default_rng([record["seed"], record["count"]])
     count = record["count"]
@@ -162,24 +208,24 @@ def _plan(folder, record):
     return tasks
 
 
-def _write_all(folder, record, workers):
+def _write_all(folder: Path, record: dict[str, int], workers: int) -> None:
     for kind in ("images", "annotations", "mattes"):
         for split in SPLITS:
             (folder / kind / split).mkdir(parents=True)
     tasks = _plan(folder, record)
     rows = list(in_parallel(_write_picture, tasks, workers, "portraits"))
-    with open(folder / "meta.csv", "w", newline="") as file:
+    with open(folder / "meta.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image_name", "user_id", "height", "width", "set", "brightness"))
         writer.writerows(rows)
-    (folder / _RECORD).write_text(json.dumps(record) + "\n")
+    (folder / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
-def _write_picture(task):
-    """Make one picture, write its three files and return its row of `meta.csv`."""
+def _write_picture(task: _Task) -> tuple[Any, ...]:
+    """Draw one picture, write its three files and return its row of `meta.csv`."""
     portrait = make_portrait(task.seed, task.size, task.user)
     pixels = cv2.cvtColor(portrait.image, cv2.COLOR_RGB2BGR)
-    files = (
+    files: tuple[tuple[str, str, NDArray, list[int]], ...] = (
         ("images", ".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, task.quality]),
         ("annotations", ".png", portrait.annotation, []),
         ("mattes", ".png", portrait.matte, []),

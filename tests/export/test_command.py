@@ -108,7 +108,7 @@ def test_what_is_measured_has_exact_truths_where_there_are_such(tmp_path):
 
 def test_int8_needs_nothing_but_the_weights(checkpoint, tmp_path, capsys):
     assert main([str(checkpoint), str(tmp_path / "small.onnx"), "--int8"]) == 0
-    assert "on 16 pictures (made portraits) at 96²" in capsys.readouterr().out
+    assert "on 16 pictures (synthetic portraits) at 96²" in capsys.readouterr().out
     assert (tmp_path / "small.onnx").is_file()
 
 

@@ -2,6 +2,8 @@
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing import outdoors, rooms
 from helpers.synthetic.drawing.canvas import soften
@@ -12,7 +14,7 @@ KINDS = ("room", "street", "nature", "foliage", "plain", "studio", "masonry", "b
 _SHARE = np.array([24, 24, 9, 9, 12, 8, 6, 4, 4]) / 100
 
 
-def background(size, colours, roll, rng):
+def background(size: int, colours: NDArray, roll: float, rng: Generator) -> NDArray:
     """A background (3, size, size) float32 in [0, 1], turned by `roll` radians.
 
     `colours` (N, 3) are tones of the person; some turn up in the scene so that colour alone never gives it away.
@@ -49,7 +51,7 @@ def background(size, colours, roll, rng):
     return np.ascontiguousarray(image[..., ::-1]) if flip else image
 
 
-def _weathered(image, rng):
+def _weathered(image: NDArray, rng: Generator) -> NDArray:
     """Large soft differences of light over all of it, and up to three patches of some texture."""
     size = image.shape[1]
     axis = np.linspace(-0.5, 0.5, size, dtype=np.float32)
@@ -68,17 +70,17 @@ def _weathered(image, rng):
             for start, length in ((top, tall), (left, wide))
         )
         cells = np.exp(rng.uniform(np.log(4), np.log(60), 2))
-        patch = image[:, rows, columns]
+        patch: NDArray = image[:, rows, columns]
         patch *= 1 + np.float32(rng.uniform(0.03, 0.2)) * fractal(rng, patch.shape[1:], cells, 3, 0.7)
     return image
 
 
-def plain(stage):
+def plain(stage: Stage) -> None:
     """A wall of one colour, often bright, with a little uneven light and dirt."""
     rng = stage.rng
     wall = stage.colour(0.5, 1.0) if rng.random() < 0.6 else stage.colour()
     stage.fade(wall * rng.uniform(0.7, 1.0), wall * rng.uniform(0.7, 1.0), sideways=rng.random() < 0.5)
-    stage.mottle(rng.uniform(0, 0.12), rng.integers(2, 12))
+    stage.mottle(rng.uniform(0, 0.12), int(rng.integers(2, 12)))
     if rng.random() < 0.4:
         y = rng.uniform(0.5, 1.0)
         stage.rectangle(-0.1, y, 1.1, 1.2, stage.colour())
@@ -86,7 +88,7 @@ def plain(stage):
         rooms.clutter(stage)
 
 
-def studio(stage):
+def studio(stage: Stage) -> None:
     """A backdrop with a lighter spot behind the person."""
     rng = stage.rng
     wall, size = stage.colour(0.05, 0.95), stage.size
@@ -98,7 +100,7 @@ def studio(stage):
     stage.sheet = cv2.resize(sheet, stage.sheet.shape[:2], interpolation=cv2.INTER_LINEAR)
 
 
-def masonry(stage):
+def masonry(stage: Stage) -> None:
     """Bricks, stones, tiles, boards or corrugated metal."""
     rng = stage.rng
     stone, joint = stage.colour(0.15, 0.9), stage.colour(0.2, 0.9)
@@ -115,7 +117,7 @@ def masonry(stage):
         rooms.window(stage)
 
 
-def bokeh(stage):
+def bokeh(stage: Stage) -> None:
     """Lights far out of focus."""
     rng = stage.rng
     night = stage.colour(0, 0.4)
@@ -126,11 +128,11 @@ def bokeh(stage):
         stage.disc(rng.uniform(0, 1, 2), (radius, radius), lamp)
 
 
-def abstract(stage):
+def abstract(stage: Stage) -> None:
     """Shapes and noise that mean nothing."""
     rng = stage.rng
     stage.fade(stage.colour(), stage.colour(), sideways=rng.random() < 0.5)
-    stage.mottle(rng.uniform(0.1, 0.5), rng.integers(2, 20), 5)
+    stage.mottle(rng.uniform(0.1, 0.5), int(rng.integers(2, 20)), 5)
     rooms.clutter(stage)
     for _ in range(rng.integers(0, 8)):
         stage.polygon(rng.uniform(-0.1, 1.1, (rng.integers(3, 6), 2)), stage.colour())

@@ -4,10 +4,14 @@ Body coordinates: origin in the pit of the neck, one unit half the head's height
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing.canvas import spline
+from helpers.synthetic.drawing.identity import Identity
 
 HEAD_ABOVE = 1.52
 """The head's centre lies this far above the pit of the neck."""
@@ -26,17 +30,17 @@ class Body:
     bust: float
     yaw: float
 
-    def sideways(self, side, x):
+    def sideways(self, side: float, x: Any) -> Any:
         """Picture x of points `x` ≥ 0 from the middle on `side` (-1 or 1) of the turned torso."""
         # a turned torso shows its depth, and its front comes forward
         return side * x * (np.cos(self.yaw) + 0.28 * abs(np.sin(self.yaw))) + 0.2 * np.sin(self.yaw)
 
     @property
-    def middle(self):
+    def middle(self) -> float:
         """Picture x of the breastbone: it moves sideways as the torso turns."""
         return float(0.55 * np.sin(self.yaw) * self.chest)
 
-    def outline(self, ease=0.0, looseness=0.0, hem=5.2, flare=0.0):
+    def outline(self, ease: float = 0.0, looseness: float = 0.0, hem: float = 5.2, flare: float = 0.0) -> NDArray:
         """Closed outline (N, 2) of the torso, or of a garment `ease` head units thick.
 
         `looseness` in [0, 1] lets the sides hang straight; `hem` is the y where it ends, `flare` widens it there.
@@ -61,12 +65,12 @@ class Body:
         left = np.stack([self.sideways(-1, curve[:, 0]), curve[:, 1]], 1)
         return np.concatenate([right, left[::-1]]).astype(np.float32)
 
-    def shoulder_joint(self, side):
+    def shoulder_joint(self, side: float) -> NDArray:
         """Where the upper arm starts, (2,)."""
-        return np.float32([self.sideways(side, self.shoulder - 0.38), 0.52 + self.slope])
+        return np.array([self.sideways(side, self.shoulder - 0.38), 0.52 + self.slope], np.float32)
 
 
-def random_body(rng, identity):
+def random_body(rng: Generator, identity: Identity) -> Body:
     """A body that suits the person, in a stance that suits the picture."""
     fem, build = identity.femininity, identity.build
     return Body(
@@ -81,9 +85,9 @@ def random_body(rng, identity):
     )
 
 
-def bust_relief(body, u, v, scale):
+def bust_relief(body: Body, u: NDArray, v: NDArray, scale: float) -> NDArray:
     """Relief (h, w) in pixels of chest and breasts at body positions u, v."""
-    relief = 0
+    relief: Any = 0
     for side in (-1, 1):
         x = body.middle * 0.7 + side * 0.55
         relief = relief + np.exp(-(((u - x) / 0.48) ** 2) - ((v - 1.65) / 0.5) ** 2)

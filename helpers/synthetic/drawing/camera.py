@@ -2,11 +2,13 @@
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing.canvas import soften
 
 
-def photograph(image, rng):
+def photograph(image: NDArray, rng: Generator) -> NDArray:
     """A photo (H, W, 3) uint8 of the picture `image` (3, H, W) float32 in [0, 1] that the lens throws on the sensor.
 
     Nothing moves and nothing is blurred: the picture's alpha is the photo's.
@@ -19,7 +21,7 @@ def photograph(image, rng):
     lift, contrast, saturation = tone.uniform(0, 0.06), tone.normal(0, 0.22), np.exp(tone.normal(0, 0.22))
     vignette = max(0.0, tone.normal(-0.05, 0.25))
     strength, coarse = tone.exponential(0.012), tone.random() < 0.4
-    image = image * np.float32(cast * exposure)[:, None, None]
+    image = image * np.asarray(cast * exposure, np.float32)[:, None, None]
     grey = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
     image = np.clip(grey + np.float32(saturation) * (image - grey), 0, 1.3)
     axis = np.linspace(-1, 1, size, dtype=np.float32)
@@ -28,7 +30,7 @@ def photograph(image, rng):
     image = np.where(image > 0.85, 0.85 + 0.15 * np.tanh((image - 0.85) / 0.15), image)  # highlights roll off
     image = cv2.pow(image, gamma) * np.float32(1 - lift) + np.float32(lift)
     image += np.float32(contrast) * image * (1 - image) * (2 * image - 1)
-    noise = grain.standard_normal(image.shape[1:], np.float32)
+    noise: NDArray = grain.standard_normal(image.shape[1:], np.float32)
     chroma = grain.standard_normal((3, max(2, size // 2), max(2, size // 2)), np.float32)
     chroma = np.stack([cv2.resize(plane, (size, size), interpolation=cv2.INTER_LINEAR) for plane in chroma])
     if coarse:

@@ -1,9 +1,11 @@
 """A canvas of premultiplied colour, alpha and class ids, and the views that place scale-free shapes on it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 PIXELS_ACROSS = 1024
 """Polygons are rasterised on about this many sub-pixels across the frame, whatever the size of the picture."""
@@ -19,12 +21,12 @@ class Box:
     right: int
 
     @property
-    def slices(self):
+    def slices(self) -> tuple[slice, slice]:
         """The pair of slices that cuts this box out of an (H, W) array."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.bottom - self.top, self.right - self.left
 
@@ -41,20 +43,20 @@ class View:
     scale: float
     angle: float = 0.0
 
-    def to_pixels(self, points):
+    def to_pixels(self, points: ArrayLike) -> NDArray:
         """Local points (..., 2) → pixel positions (..., 2), float32; pixel i covers [i, i + 1)."""
         cos, sin = np.cos(self.angle) * self.scale, np.sin(self.angle) * self.scale
         points = np.asarray(points, np.float32)
         x, y = points[..., 0], points[..., 1]
         return np.stack([self.origin[0] + x * cos - y * sin, self.origin[1] + x * sin + y * cos], -1).astype(np.float32)
 
-    def moved(self, point, turn=0.0, zoom=1.0):
+    def moved(self, point: ArrayLike, turn: float = 0.0, zoom: float = 1.0) -> "View":
         """The view whose origin lies at this view's local `point`, turned by `turn` radians and scaled by `zoom`."""
         return replace(
             self, origin=tuple(map(float, self.to_pixels(point))), scale=self.scale * zoom, angle=self.angle + turn
         )
 
-    def box(self, points, margin=0.05):
+    def box(self, points: ArrayLike, margin: float = 0.05) -> Box:
         """The part of the picture that holds local `points` (N, 2) with `margin` (local units) around them.
 
         A shape outside the picture gets a box of one row or column at the border, so no caller needs a special case.
@@ -67,7 +69,7 @@ class View:
         right, bottom = np.clip(high, 1, self.size).astype(int).tolist()
         return Box(top, max(bottom, top + 1), left, max(right, left + 1))
 
-    def coordinates(self, box):
+    def coordinates(self, box: Box) -> tuple[NDArray, NDArray]:
         """Local coordinates (x, y) of the pixel centres in `box`, each (h, w) float32."""
         columns = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5 - self.origin[0])
         rows = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5 - self.origin[1]))[:, None]
@@ -78,13 +80,13 @@ class View:
 class Canvas:
     """Layers painted so far: `colour` (3, H, W) premultiplied, `alpha` (H, W), `labels` (H, W) uint8 class ids."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.size = size
         self.colour = np.zeros((3, size, size), np.float32)
         self.alpha = np.zeros((size, size), np.float32)
         self.labels = np.zeros((size, size), np.uint8)
 
-    def paint(self, box, coverage, colour, label=1):
+    def paint(self, box: Box, coverage: NDArray, colour: ArrayLike, label: int | NDArray = 1) -> None:
         """Lay `colour`, (3,) or (3, h, w) in [0, 1], over `box` with `coverage` (h, w) in [0, 1].
 
         `label` is a class id or an (h, w) array of ids; pixels covered by at least a half take it.
@@ -102,7 +104,7 @@ class Canvas:
         alpha += coverage
         np.copyto(self.labels[rows, columns], np.asarray(label, np.uint8), where=coverage >= 0.5)
 
-    def shadow(self, box, coverage, offset, blur, strength):
+    def shadow(self, box: Box, coverage: NDArray, offset: tuple[float, float], blur: float, strength: float) -> None:
         """Darken what is painted as if `coverage` (h, w) in `box` hung above it.
 
         `offset` (x, y) and `blur` are pixels, `strength` in [0, 1]. Alpha stays: a shadow hides nothing.
@@ -114,7 +116,7 @@ class Canvas:
             max(box.left - reach, 0),
             min(box.right + reach, self.size),
         )
-        shift = np.float32([[1, 0, box.left - wide.left + offset[0]], [0, 1, box.top - wide.top + offset[1]]])
+        shift = np.array([[1, 0, box.left - wide.left + offset[0]], [0, 1, box.top - wide.top + offset[1]]], np.float32)
         height, width = wide.shape
         dark = cv2.warpAffine(np.ascontiguousarray(coverage, np.float32), shift, (width, height))
         dark = soften(dark, blur)
@@ -122,17 +124,17 @@ class Canvas:
         self.colour[:, rows, columns] *= 1 - strength * dark
 
 
-def soften(image, sigma):
+def soften(image: NDArray, sigma: float) -> NDArray:
     """Gaussian blur with `sigma` in pixels; small sigmas leave the image as it is."""
     return cv2.GaussianBlur(image, (0, 0), float(sigma)) if sigma > 0.25 else image
 
 
-def oversampling(size):
+def oversampling(size: int) -> int:
     """Sub-pixels per pixel and axis for a picture of `size` pixels."""
     return int(np.clip(round(PIXELS_ACROSS / size), 2, 10))
 
 
-def fill(view, box, *polygons):
+def fill(view: View, box: Box, *polygons: ArrayLike) -> NDArray:
     """Anti-aliased coverage (h, w) in [0, 1] of the union of closed `polygons`, each (N, 2) in local units."""
     factor = oversampling(view.size)
     mask = np.zeros((box.shape[0] * factor, box.shape[1] * factor), np.uint8)
@@ -141,7 +143,7 @@ def fill(view, box, *polygons):
     return _reduce(mask, box)
 
 
-def stroke(view, box, lines, width, closed=False):
+def stroke(view: View, box: Box, lines: Iterable[ArrayLike], width: float, closed: bool = False) -> NDArray:
     """Anti-aliased coverage (h, w) in [0, 1] of polylines, each (N, 2), drawn `width` wide, all in local units.
 
     Widths below a sub-pixel are drawn one sub-pixel wide and fainter in proportion.
@@ -154,17 +156,17 @@ def stroke(view, box, lines, width, closed=False):
     return _reduce(mask, box) * np.float32(min(1, max(thickness, 0.2)))
 
 
-def _sub_pixels(view, box, points, factor):
-    pixels = (view.to_pixels(points) - np.float32([box.left, box.top])) * factor - 0.5
+def _sub_pixels(view: View, box: Box, points: ArrayLike, factor: int) -> NDArray:
+    pixels = (view.to_pixels(points) - np.array([box.left, box.top], np.float32)) * factor - 0.5
     return np.clip(np.rint(pixels * 16), -(2**24), 2**24).astype(np.int32)
 
 
-def _reduce(mask, box):
+def _reduce(mask: NDArray, box: Box) -> NDArray:
     small = cv2.resize(mask, box.shape[::-1], interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) * np.float32(1 / 255)
 
 
-def spline(points, steps=8, closed=False):
+def spline(points: ArrayLike, steps: int = 8, closed: bool = False) -> NDArray:
     """A Catmull-Rom curve through `points` (N, 2) or (N, 3), `steps` samples a piece; float32."""
     points = np.asarray(points, np.float32)
     if closed:
@@ -180,7 +182,9 @@ def spline(points, steps=8, closed=False):
     return curve if closed else np.concatenate([curve, points[-2:-1]])
 
 
-def ellipse(centre, radii, angle=0.0, steps=40):
+def ellipse(
+    centre: tuple[float, float] | NDArray, radii: tuple[float, float] | NDArray, angle: float = 0.0, steps: int = 40
+) -> NDArray:
     """Outline (steps, 2) of an ellipse; `angle` in radians."""
     t = np.linspace(0, 2 * np.pi, steps, endpoint=False)
     x, y = np.cos(t) * radii[0], np.sin(t) * radii[1]
@@ -188,7 +192,7 @@ def ellipse(centre, radii, angle=0.0, steps=40):
     return np.stack([centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos], 1).astype(np.float32)
 
 
-def step(value, width):
+def step(value: NDArray, width: float) -> NDArray:
     """Smooth 0 → 1 ramp of `value` (any array) centred on 0 and `width` wide."""
     t = np.clip(value / width + 0.5, 0, 1)
     return t * t * (3 - 2 * t)

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
 
 from helpers.synthetic.drawing import palette, strands
-from helpers.synthetic.drawing.body import bust_relief
-from helpers.synthetic.drawing.canvas import ellipse, fill, spline, stroke
+from helpers.synthetic.drawing.body import Body, bust_relief
+from helpers.synthetic.drawing.canvas import Box, Canvas, View, ellipse, fill, spline, stroke
 from helpers.synthetic.drawing.fabric import Fabric, random_fabric
-from helpers.synthetic.drawing.light import inflate, normals
+from helpers.synthetic.drawing.identity import Identity
+from helpers.synthetic.drawing.light import Light, inflate, normals
 from helpers.synthetic.drawing.limbs import chain
 
 
@@ -43,7 +46,7 @@ class Outfit:
     tucked: bool
 
 
-def random_outfit(rng, identity):
+def random_outfit(rng: Generator, identity: Identity) -> Outfit:
     """Clothes that go together about as well as people's do."""
     u, feminine = rng.uniform, rng.random() < identity.femininity
     necklines = ["crew", "v", "scoop", "boat", "straps", "off", "high", "collar"]
@@ -83,7 +86,7 @@ def random_outfit(rng, identity):
     )
 
 
-def random_outer(rng):
+def random_outer(rng: Generator) -> Garment:
     """A jacket, coat, cardigan or fur."""
     u = rng.uniform
     kind = rng.choice(["blazer", "coat", "cardigan", "short", "fur"], p=[0.32, 0.25, 0.18, 0.18, 0.07])
@@ -107,7 +110,7 @@ def random_outer(rng):
     )
 
 
-def neck_hole(garment, body):
+def neck_hole(garment: Garment, body: Body) -> NDArray:
     """Outline (N, 2) of what the garment leaves open at neck and chest; empty for a high neck."""
     middle, neck, depth = body.middle, body.neck, garment.depth
     half = {
@@ -142,20 +145,21 @@ def neck_hole(garment, body):
     return np.concatenate([[(sides[0], -3)], curve, [(sides[1], -3)]]).astype(np.float32)
 
 
-def _opening(garment, body):
+def _opening(garment: Garment, body: Body) -> NDArray:
     """The gap (N, 2) down the front of an unfastened jacket."""
     middle, wide = body.middle, 0.28 + 0.25 * garment.looseness
-    return np.float32(
+    return np.array(
         [
             (middle - 0.7 * wide, garment.depth * 0.4),
             (middle + 0.7 * wide, garment.depth * 0.4),
             (middle + wide, garment.hem + 1),
             (middle - wide, garment.hem + 1),
-        ]
+        ],
+        np.float32,
     )
 
 
-def paint_skin(canvas, view, body, skin, light):
+def paint_skin(canvas: Canvas, view: View, body: Body, skin: NDArray, light: Light) -> None:
     """The bare torso and neck, under everything: no neckline can leave a hole in the matte."""
     outline = body.outline(hem=4.8)
     box = view.box(outline)
@@ -174,7 +178,7 @@ def paint_skin(canvas, view, body, skin, light):
     canvas.paint(box, whole, light.shade(skin, normals(relief + 0.5 * throat), 0.05))
 
 
-def paint_garment(canvas, view, body, garment, light, rng):
+def paint_garment(canvas: Canvas, view: View, body: Body, garment: Garment, light: Light, rng: Generator) -> None:
     """A garment over what the canvas already shows of the torso."""
     outline = body.outline(garment.ease, garment.looseness, garment.hem, garment.flare)
     box = view.box(outline, 0.3)
@@ -188,14 +192,15 @@ def paint_garment(canvas, view, body, garment, light, rng):
         cover = cover * (1 - fill(view, box, _opening(garment, body)))
     relief = inflate(whole, 0.7 * view.scale) + bust_relief(body, u, v, view.scale)
     relief += garment.fabric.relief(u.shape, view.scale, rng)
-    middle = np.float32([(body.middle, garment.depth), (body.middle, garment.hem)])
+    middle = np.array([(body.middle, garment.depth), (body.middle, garment.hem)], np.float32)
     seams = [middle] if garment.buttons and garment.fastened else []
     seams += [
-        np.float32(
+        np.array(
             [
                 (body.sideways(side, body.shoulder * 0.82), 0.1 + body.slope),
                 (body.sideways(side, body.chest + 0.05), 1.5),
-            ]
+            ],
+            np.float32,
         )
         for side in (-1, 1)
     ]
@@ -208,14 +213,15 @@ def paint_garment(canvas, view, body, garment, light, rng):
         paint_fur(canvas, view, outline, garment.fabric.first, light, rng)
 
 
-def _strap(side, body, depth):
+def _strap(side: float, body: Body, depth: float) -> NDArray:
     x, top = body.sideways(side, 0.62 * body.shoulder), 0.28 * body.slope
-    return np.float32(
-        [(x - 0.06, top - 0.12), (x + 0.06, top - 0.12), (x * 0.8 + 0.08, depth + 0.1), (x * 0.8 - 0.08, depth + 0.1)]
+    return np.array(
+        [(x - 0.06, top - 0.12), (x + 0.06, top - 0.12), (x * 0.8 + 0.08, depth + 0.1), (x * 0.8 - 0.08, depth + 0.1)],
+        np.float32,
     )
 
 
-def _trim(canvas, view, body, garment, box, cover, light):
+def _trim(canvas: Canvas, view: View, body: Body, garment: Garment, box: Box, cover: NDArray, light: Light) -> None:
     """Rib of a neckline, lapels and buttons."""
     first = garment.fabric.first
     level = float(light.key.mean() * 0.6 + light.ambient.mean())
@@ -226,7 +232,7 @@ def _trim(canvas, view, body, garment, box, cover, light):
     if garment.lapels:
         for side in (-1, 1):
             neck = body.sideways(side, body.neck * 1.25)
-            lapel = np.float32(
+            lapel = np.array(
                 [
                     (neck, -0.4),
                     (neck + side * garment.lapels * 1.1, 0.1),
@@ -234,7 +240,8 @@ def _trim(canvas, view, body, garment, box, cover, light):
                     (body.middle + side * (0.24 + garment.lapels * 0.8), 0.86),
                     (body.middle, garment.depth + 0.1),
                     (body.middle + side * 0.15, garment.depth * 0.5),
-                ]
+                ],
+                np.float32,
             )
             area = view.box(lapel)
             sheet = fill(view, area, lapel)
@@ -247,27 +254,29 @@ def _trim(canvas, view, body, garment, box, cover, light):
         canvas.paint(box, fill(view, box, *discs) * cover, np.clip(1.0 - first, 0.1, 0.85) * min(level, 1))
 
 
-def paint_legs(canvas, view, skin, light, rng):
+def paint_legs(canvas: Canvas, view: View, skin: NDArray, light: Light, rng: Generator) -> None:
     """Legs and shoes; trousers or a skirt are painted over them."""
     stocking = skin if rng.random() < 0.6 else palette.cloth_colour(rng) * np.float32(0.5)
     shoe = palette.cloth_colour(rng)
     for side in (-1, 1):
-        joints = np.float32([(side * 0.62, 5.0), (side * 0.64, 9.0), (side * 0.58, 13.0)])
+        joints = np.array([(side * 0.62, 5.0), (side * 0.64, 9.0), (side * 0.58, 13.0)], np.float32)
         box = view.box(joints, 0.8)
         leg = chain(view, box, joints, (0.62, 0.44, 0.24))
         canvas.paint(box, leg.coverage(view), light.shade(stocking, leg.normal, 0.04))
-        toes = np.float32([(side * 0.58, 13.2), (side * 0.78, 13.65)])
+        toes = np.array([(side * 0.58, 13.2), (side * 0.78, 13.65)], np.float32)
         box = view.box(toes, 0.5)
         foot = chain(view, box, toes, (0.3, 0.34))
         canvas.paint(box, foot.coverage(view), light.shade(shoe, foot.normal, 0.15))
 
 
-def paint_bottom(canvas, view, body, fabric, skirt, light, rng, top=3.7):
+def paint_bottom(
+    canvas: Canvas, view: View, body: Body, fabric: Fabric, skirt: float, light: Light, rng: Generator, top: float = 3.7
+) -> None:
     """Trousers, or a skirt that ends at `skirt`, from `top` (head units below the pit of the neck) down."""
     hip = body.hip + 0.05
     if skirt:
         wide = hip + 0.2 * (skirt - 5.2)
-        shapes = [
+        shapes: list[ArrayLike] = [
             [(-body.waist, top), (body.waist, top), (hip + 0.1, 5.2), (wide, skirt), (-wide, skirt), (-hip - 0.1, 5.2)]
         ]
     else:
@@ -283,31 +292,40 @@ def paint_bottom(canvas, view, body, fabric, skirt, light, rng, top=3.7):
             (-0.2, 5.3),
             (-0.3, top),
         ]
-        shapes = [np.float32(leg) * np.float32([side, 1]) for side in (-1, 1)]
-    shapes = [spline(shape, 4, closed=True) for shape in shapes]
-    box = view.box(np.concatenate(shapes))
+        shapes = [np.asarray(leg, np.float32) * np.array([side, 1], np.float32) for side in (-1, 1)]
+    curves = [spline(shape, 4, closed=True) for shape in shapes]
+    box = view.box(np.concatenate(curves))
     u, v = view.coordinates(box)
-    cover = fill(view, box, *shapes)
+    cover = fill(view, box, *curves)
     relief = inflate(cover, 0.6 * view.scale) + fabric.relief(u.shape, view.scale, rng)
     belt = fill(view, box, [(-3, top), (3, top), (3, top + 0.2), (-3, top + 0.2)])
     albedo = fabric.albedo(u, v, rng) * (1 - 0.6 * belt)
     canvas.paint(box, cover, light.shade(albedo, normals(relief), fabric.gloss))
 
 
-def paint_fur(canvas, view, outline, colour, light, rng, count=1500, length=0.22):
+def paint_fur(
+    canvas: Canvas,
+    view: View,
+    outline: NDArray,
+    colour: NDArray,
+    light: Light,
+    rng: Generator,
+    count: int = 1500,
+    length: float = 0.22,
+) -> None:
     """Soft hair all over the star-shaped `outline` (N, 2), standing off its rim."""
     centre = outline.mean(0)
     rim = outline[rng.integers(0, len(outline), count)] + rng.normal(0, 0.06, (count, 2))
     roots = centre + (rim - centre) * np.sqrt(rng.uniform(0.1, 1, (count, 1)))
-    heading = strands.unit(rim - centre + rng.normal(0, 0.9, rim.shape) + np.float32([0, 0.6]))
+    heading = strands.unit(rim - centre + rng.normal(0, 0.9, rim.shape) + np.array([0, 0.6], np.float32))
     along = np.linspace(0, 1, strands.STEPS)[None, :, None]
     flat = roots[:, None] + heading[:, None] * along * length * rng.uniform(0.5, 1.3, (count, 1, 1))
     paths = np.concatenate([flat, np.zeros_like(flat[..., :1])], -1).astype(np.float32)
     paths, _ = strands.clump(paths, rng, 250, 0.4, 0.03, 1.0, 0.0)
     tone = (
         rng.uniform(0.5, 1.4, (count, 1))
-        * np.float32([0.7, 0.85, 1.0, 1.15])
-        * float(light.gain(np.float32([[[0]], [[0]], [[1]]])).mean())
+        * np.array([0.7, 0.85, 1.0, 1.15], np.float32)
+        * float(light.gain(np.array([[[0]], [[0]], [[1]]], np.float32)).mean())
     )
     drawn = strands.draw(view, paths, np.clip(tone, 0.1, 1.9), np.ones(tone.shape, bool), 0.012, 0.03)
     canvas.paint(drawn.box, drawn.coverage, np.clip(colour[:, None, None] * drawn.tone, 0, 1))

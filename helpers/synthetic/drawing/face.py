@@ -6,9 +6,12 @@ Left and right are the person's own: the left eye lies at x > 0, on the right of
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
 
 from helpers.datasets.layouts import CLASSES
 from helpers.synthetic.drawing.canvas import Canvas, View, ellipse, fill, spline, step, stroke
+from helpers.synthetic.drawing.identity import Identity
 from helpers.synthetic.drawing.noise import fractal
 
 PERSON, SKIN, LEFT_BROW, RIGHT_BROW = map(CLASSES.index, ("PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW"))
@@ -28,7 +31,7 @@ class Expression:
     makeup: float
 
 
-def random_expression(rng, femininity):
+def random_expression(rng: Generator, femininity: float) -> Expression:
     """Mostly calm, often smiling, sometimes with teeth, seldom with closed eyes."""
     lids = 0.0 if rng.random() < 0.04 else rng.uniform(0.55, 1)
     mouth = rng.uniform(0.3, 1) if rng.random() < 0.35 else 0.0
@@ -42,7 +45,7 @@ def random_expression(rng, femininity):
     )
 
 
-def paint_face(identity, expression, scale, rng):
+def paint_face(identity: Identity, expression: Expression, scale: float, rng: Generator) -> tuple[Canvas, View]:
     """The flat face as a `Canvas` whose colour is albedo; `scale` is pixels per head unit of the final picture.
 
     Everything is opaque; labels are face classes, SKIN where there is no feature. Returns (canvas, view).
@@ -61,12 +64,12 @@ def paint_face(identity, expression, scale, rng):
 
 
 class _Painter:
-    def __init__(self, canvas, view, identity, expression, rng):
+    def __init__(self, canvas: Canvas, view: View, identity: Identity, expression: Expression, rng: Generator) -> None:
         self.canvas, self.view, self.identity, self.expression, self.rng = canvas, view, identity, expression, rng
         self.box = view.box([(-REACH, -REACH), (REACH, REACH)])
         self.x, self.y = view.coordinates(self.box)
 
-    def blob(self, centre, radii, colour, strength):
+    def blob(self, centre: tuple[float, float], radii: tuple[float, float], colour: ArrayLike, strength: float) -> None:
         """A soft spot of `colour`."""
         u, v = (self.x - centre[0]) / radii[0], (self.y - centre[1]) / radii[1]
         self.canvas.colour += (
@@ -75,12 +78,14 @@ class _Painter:
             * (np.asarray(colour, np.float32)[:, None, None] - self.canvas.colour)
         )
 
-    def shape(self, outline, colour, strength=1.0, label=SKIN):
+    def shape(self, outline: ArrayLike, colour: ArrayLike, strength: float = 1.0, label: int | NDArray = SKIN) -> None:
         """A filled outline."""
         box = self.view.box(outline)
         self.canvas.paint(box, fill(self.view, box, outline) * np.float32(strength), colour, label)
 
-    def line(self, points, width, colour, strength, label=SKIN):
+    def line(
+        self, points: ArrayLike, width: float, colour: ArrayLike, strength: float, label: int | NDArray = SKIN
+    ) -> None:
         """A drawn curve: wrinkles, lashes."""
         box = self.view.box(points, 0.05)
         cover = stroke(self.view, box, [spline(points)], width) * np.float32(strength)
@@ -88,11 +93,11 @@ class _Painter:
             label = self.canvas.labels[box.slices].copy()
         self.canvas.paint(box, cover, colour, label)
 
-    def skin(self):
+    def skin(self) -> None:
         skin, rng, shape = self.identity.skin, self.rng, self.x.shape
         mottle = 1 + 0.045 * fractal(rng, shape, 6, 4)
         self.canvas.paint(self.box, np.ones(shape, np.float32), skin[:, None, None] * mottle, SKIN)
-        rosy = skin * np.float32([1.04, 0.82, 0.80])
+        rosy = skin * np.array([1.04, 0.82, 0.80], np.float32)
         blush = rng.uniform(0.1, 0.45) + 0.3 * self.expression.makeup
         for side in (-1, 1):
             self.blob((side * 0.4, 0.25), (0.22, 0.18), rosy, blush)
@@ -112,7 +117,7 @@ class _Painter:
                 y = -0.5 + 0.09 * k
                 self.line([(-0.3, y), (0, y - 0.03), (0.3, y)], 0.012, skin * 0.75, self.identity.age * 0.5)
 
-    def eye(self, side):
+    def eye(self, side: float) -> None:
         x, y, half = side * 0.29, 0.0, 0.135
         label = LEFT_EYE if side > 0 else RIGHT_EYE
         lids = self.expression.lids * (1 - 0.25 * max(self.expression.smile, 0))
@@ -123,10 +128,12 @@ class _Painter:
         outline = np.concatenate([upper, lower])
         skin = self.identity.skin
         if self.expression.makeup > 0.4:
-            self.blob((x, y - 0.07), (0.17, 0.06), skin * np.float32([0.6, 0.45, 0.5]), self.expression.makeup * 0.6)
+            self.blob(
+                (x, y - 0.07), (0.17, 0.06), skin * np.array([0.6, 0.45, 0.5], np.float32), self.expression.makeup * 0.6
+            )
         box = self.view.box(outline)
         open_eye = fill(self.view, box, outline) * np.float32(min(1, self.expression.lids * 4))
-        self.canvas.paint(box, open_eye, np.float32([0.86, 0.84, 0.82]) * (0.75 + 0.25 * skin.mean()), label)
+        self.canvas.paint(box, open_eye, np.array([0.86, 0.84, 0.82], np.float32) * (0.75 + 0.25 * skin.mean()), label)
         iris = (x + self.expression.gaze[0] * 0.1, y - 0.008 + self.expression.gaze[1] * 0.04)
         for radius, colour in ((0.062, self.identity.eyes * 0.6), (0.052, self.identity.eyes), (0.026, (0.02,) * 3)):
             self.canvas.paint(box, open_eye * fill(self.view, box, ellipse(iris, (radius, radius))), colour, label)
@@ -135,13 +142,13 @@ class _Painter:
         lash = self.identity.hair * 0.3 + np.float32(0.02)
         self.line(upper[::4], 0.02 + 0.014 * self.expression.makeup + 0.006 * self.identity.femininity, lash, 0.85)
         self.line(lower[::4], 0.010, skin * 0.5, 0.5)
-        self.line(upper[::4] - np.float32([0, 0.045]), 0.012, skin * 0.62, 0.6)
+        self.line(upper[::4] - np.array([0, 0.045], np.float32), 0.012, skin * 0.62, 0.6)
 
-    def brow(self, side):
+    def brow(self, side: float) -> None:
         thick = 0.030 * self.identity.brow * (1.15 - 0.4 * self.identity.femininity)
         raise_ = self.rng.normal(0, 0.012)
         middle = spline([(side * 0.12, -0.165), (side * 0.3, -0.215 + raise_), (side * 0.46, -0.165 + raise_)], 8)
-        taper = np.linspace(1.15, 0.35, len(middle))[:, None] * np.float32([0, thick])
+        taper = np.linspace(1.15, 0.35, len(middle))[:, None] * np.array([0, thick], np.float32)
         outline = np.concatenate([middle - taper, (middle + taper)[::-1]])
         colour = self.identity.hair * 0.62 + 0.12 * self.identity.skin * self.identity.hair
         box = self.view.box(outline)
@@ -150,24 +157,24 @@ class _Painter:
             box, np.clip(fill(self.view, box, outline) * hairs, 0, 1), colour, LEFT_BROW if side > 0 else RIGHT_BROW
         )
 
-    def nose(self):
+    def nose(self) -> None:
         skin = self.identity.skin
         self.blob((0, 0.35), (0.16, 0.05), skin * 0.6, 0.45)
         for side in (-1, 1):
             x = side * 0.075 * self.identity.head.nose_width
             self.shape(ellipse((x, 0.325), (0.036, 0.016), side * 0.3), skin * 0.3, 0.75)
             self.line([(side * 0.14, 0.24), (side * 0.165, 0.3), (side * 0.13, 0.34)], 0.016, skin * 0.68, 0.4)
-        self.blob((0.0, 0.2), (0.07, 0.08), np.minimum(skin * np.float32([1.08, 0.98, 0.97]), 1), 0.4)
+        self.blob((0.0, 0.2), (0.07, 0.08), np.minimum(skin * np.array([1.08, 0.98, 0.97], np.float32), 1), 0.4)
 
-    def mouth(self):
+    def mouth(self) -> None:
         expression, skin = self.expression, self.identity.skin
         half = 0.2 + 0.045 * max(expression.smile, 0)
         corner = 0.53 - 0.045 * expression.smile
         gap = 0.11 * expression.mouth
         top, bottom = 0.535 - 0.35 * gap, 0.535 + 0.65 * gap
         full = 0.05 * self.identity.lips
-        natural = skin * np.float32([0.86, 0.58, 0.58])
-        paint = natural + np.float32(expression.makeup) * (np.float32([0.68, 0.12, 0.2]) - natural)
+        natural = skin * np.array([0.86, 0.58, 0.58], np.float32)
+        paint = natural + np.float32(expression.makeup) * (np.array([0.68, 0.12, 0.2], np.float32) - natural)
         upper_edge = spline(
             [
                 (-half, corner),
@@ -186,8 +193,8 @@ class _Painter:
         if gap > 0.02:
             self.shape(inner, (0.13, 0.04, 0.04), 1, LIPS)
             box = self.view.box(inner)
-            band = fill(self.view, box, np.concatenate([inner_top, inner_top[::-1] + np.float32([0, 0.065])]))
-            self.canvas.paint(box, band * fill(self.view, box, inner), np.float32([0.88, 0.85, 0.80]), TEETH)
+            band = fill(self.view, box, np.concatenate([inner_top, inner_top[::-1] + np.array([0, 0.065], np.float32)]))
+            self.canvas.paint(box, band * fill(self.view, box, inner), np.array([0.88, 0.85, 0.80], np.float32), TEETH)
         else:
             parting = [(-half * 0.95, corner), (0, top + 0.006), (half * 0.95, corner)]
             self.line(parting, 0.016, paint * 0.45, 0.85, LIPS)

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing import strands
 from helpers.synthetic.drawing.canvas import step
+from helpers.synthetic.drawing.identity import Identity
+from helpers.synthetic.drawing.strands import Solid
 
 KNOTS = {
     "ponytail": (0, -0.35, -1.05),
@@ -38,7 +42,7 @@ class Style:
     parting: float = 0.0
 
 
-def random_style(rng, identity):
+def random_style(rng: Generator, identity: Identity) -> Style | None:
     """A style that suits the person's hair, or None for a bald head."""
     u = rng.uniform
     parting = float(rng.choice([-1, 1]) * u(0.0, 0.35))
@@ -87,7 +91,7 @@ def random_style(rng, identity):
     return choices[rng.choice(len(choices), p=weights / weights.sum())][1]
 
 
-def hairline(points, identity):
+def hairline(points: NDArray, identity: Identity) -> NDArray:
     """Positive where hair grows; `points` (3, ...) head coordinates → (...)."""
     x, y, z = points
     front = -0.05 - 0.68 * z - y - 0.05 * identity.bald
@@ -97,13 +101,13 @@ def hairline(points, identity):
     return front - 2 * temples
 
 
-def _comb(style, q, side_of_parting):
+def _comb(style: Style, q: NDArray, side_of_parting: NDArray) -> NDArray:
     """Direction (N, 3) in which hair rooted at unit directions `q` (N, 3) from the skull's centre is combed."""
     if style.comb == "crown":
-        return q - np.float32([0, -0.9, -0.4])
+        return q - np.array([0, -0.9, -0.4], np.float32)
     fixed = {"back": (0, -0.25, -1), "forward": (0, 0.1, 1), "up": (0, -1, 0.35), "out": (0, 0, 0)}
     if style.comb in fixed:
-        return np.broadcast_to(np.float32(fixed[style.comb]), q.shape) + 0 * q
+        return np.broadcast_to(np.array(fixed[style.comb], np.float32), q.shape) + 0 * q
     out = np.zeros_like(q)
     out[:, 0] = side_of_parting
     out[:, 1] = 0.15
@@ -111,7 +115,7 @@ def _comb(style, q, side_of_parting):
     return out
 
 
-def grow(style, identity, down, count, rng):
+def grow(style: Style, identity: Identity, down: NDArray, count: int, rng: Generator) -> tuple[NDArray, NDArray]:
     """Grow about `count` strands of a `style` → (paths (N, points, 3) in head coordinates, lock of each (N,)).
 
     `down` (3,) is where gravity pulls, in head coordinates.
@@ -136,7 +140,9 @@ def grow(style, identity, down, count, rng):
     return strands.clump(paths, rng, groups if curl < 0.6 else 260, tight, wave, turns, float(curl))
 
 
-def _loose(style, identity, q, roots, down, solid, rng):
+def _loose(
+    style: Style, identity: Identity, q: NDArray, roots: NDArray, down: NDArray, solid: Solid, rng: Generator
+) -> NDArray:
     normal = strands.unit(q / solid.radii[0])
     side = np.where(q[:, 0] * 0.8 > style.parting, 1, -1).astype(np.float32)
     comb = _comb(style, q, side)
@@ -165,7 +171,7 @@ def _loose(style, identity, q, roots, down, solid, rng):
     return _draw_aside(paths, side, rng) if style.length > 0.8 else paths
 
 
-def _draw_aside(paths, side, rng):
+def _draw_aside(paths: NDArray, side: NDArray, rng: Generator) -> NDArray:
     """Long strands (N, STEPS, 3) pushed off the face to their `side` (N,), where they frame it like a curtain."""
     x, y, z = np.moveaxis(paths, -1, 0)
     edge = rng.uniform(0.5, 0.62) + 0.06 * rng.standard_normal((len(paths), 1)).astype(np.float32)
@@ -175,12 +181,12 @@ def _draw_aside(paths, side, rng):
     return paths
 
 
-def _tied(style, roots, down, solid, rng):
+def _tied(style: Style, roots: NDArray, down: NDArray, solid: Solid, rng: Generator) -> NDArray:
     """Hair combed to one knot or two, and what hangs or is wound there."""
     layer = (style.layer * rng.uniform(0.2, 1, len(roots))).astype(np.float32)
     half = len(roots) * 2 // 3
     two = style.tie in ("pigtails", "braids")
-    knots = np.float32([(-0.78, 0.15, -0.35), (0.78, 0.15, -0.35)] if two else [KNOTS[style.tie]])
+    knots = np.array([(-0.78, 0.15, -0.35), (0.78, 0.15, -0.35)] if two else [KNOTS[style.tie]], np.float32)
     which = (roots[:, 0] > 0).astype(int) if two else np.zeros(len(roots), int)
     tight = np.concatenate(
         [
@@ -195,7 +201,7 @@ def _tied(style, roots, down, solid, rng):
         hanging = _bun(knot, rng.uniform(0.24, 0.42), rng)
     else:
         spread = rng.normal(0, 0.07, (rest, 3)).astype(np.float32)
-        outward = strands.unit(knot * np.float32([1, 0.3, 1])) * 0.8 + spread * 3
+        outward = strands.unit(knot * np.array([1, 0.3, 1], np.float32)) * 0.8 + spread * 3
         length = (style.length * rng.uniform(0.75, 1.05, rest)).astype(np.float32)
         hanging = strands.fall(
             knot + spread * 0.6, strands.unit(outward), length, down, solid, np.full(rest, 0.05, np.float32), 2.5
@@ -205,7 +211,7 @@ def _tied(style, roots, down, solid, rng):
     return np.concatenate([tight, hanging])
 
 
-def _bun(centre, radius, rng):
+def _bun(centre: NDArray, radius: float, rng: Generator) -> NDArray:
     """Arcs (N, STEPS, 3) wound round a ball at `centre` (N, 3)."""
     first = strands.unit(rng.normal(0, 1, centre.shape))
     second = strands.unit(np.cross(first, rng.normal(0, 1, centre.shape)))
@@ -213,10 +219,10 @@ def _bun(centre, radius, rng):
     ball = np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None]
     size = radius * rng.uniform(0.75, 1.05, (len(centre), 1, 1))
     outward = strands.unit(centre)[:, None] * radius * 0.5
-    return (centre[:, None] + outward + ball * size * np.float32([1, 0.9, 0.9])).astype(np.float32)
+    return (centre[:, None] + outward + ball * size * np.array([1, 0.9, 0.9], np.float32)).astype(np.float32)
 
 
-def _braid(paths, rng):
+def _braid(paths: NDArray, rng: Generator) -> NDArray:
     """Hanging strands (N, STEPS, 3) woven in three locks around their mean."""
     right = paths[:, :1, 0] > 0
     along = np.linspace(0, 1, paths.shape[1])[None, :]

@@ -9,11 +9,15 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from helpers.synthetic.drawing.canvas import Box, View
 
 BLEND = 0.045
 """How softly the ellipsoids run into each other, in head units."""
 
-EXTENT = np.float32([1.35, 1.45])
+EXTENT = np.array([1.35, 1.45], np.float32)
 """Half the width and height of the window in which rays are sent, in head units."""
 
 
@@ -30,7 +34,7 @@ class HeadShape:
     depth: float
     ears: float
 
-    def ellipsoids(self):
+    def ellipsoids(self) -> tuple[NDArray, NDArray]:
         """Centres (P, 3) and radii (P, 3); the first is the cranium, the last two are the ears."""
         w, n = self.width, self.nose
         parts = [
@@ -48,10 +52,12 @@ class HeadShape:
             ((0.73 * w, 0.08, -0.12), (0.085 * self.ears, 0.25, 0.15)),
             ((-0.73 * w, 0.08, -0.12), (0.085 * self.ears, 0.25, 0.15)),
         ]
-        return np.float32([centre for centre, _ in parts]), np.float32([radii for _, radii in parts])
+        return np.array([centre for centre, _ in parts], np.float32), np.array(
+            [radii for _, radii in parts], np.float32
+        )
 
 
-def random_head(rng, femininity):
+def random_head(rng: Generator, femininity: float) -> HeadShape:
     """A head shape; `femininity` in [0, 1] narrows jaw, chin and nose."""
     soft = 1 - 0.1 * femininity
     return HeadShape(
@@ -66,24 +72,26 @@ def random_head(rng, femininity):
     )
 
 
-def turn(yaw, pitch):
+def turn(yaw: float, pitch: float) -> NDArray:
     """Rotation (3, 3) of head into view coordinates; positive `yaw` looks right, positive `pitch` down (radians)."""
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    return np.float32([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.float32([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    return np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]], np.float32) @ np.array(
+        [[1, 0, 0], [0, cp, sp], [0, -sp, cp]], np.float32
+    )
 
 
 class Surface(NamedTuple):
     """What the rays through the pixels of a box meet."""
 
-    coverage: np.ndarray
+    coverage: NDArray
     """(h, w) in [0, 1]."""
-    points: np.ndarray
+    points: NDArray
     """(3, h, w) head coordinates of the first hit, or of the nearest approach beside the head."""
-    normal: np.ndarray
+    normal: NDArray
     """(3, h, w) unit vectors in picture axes."""
 
 
-def head_surface(shape, rotation, view, box):
+def head_surface(shape: HeadShape, rotation: NDArray, view: View, box: Box) -> Surface:
     """See a `HeadShape`, turned by `rotation` (3, 3), through `view` in the pixels of `box` → `Surface`."""
     rows = int(np.clip(view.scale, 56, 104))
     columns = int(rows * EXTENT[0] / EXTENT[1])
@@ -104,14 +112,14 @@ def head_surface(shape, rotation, view, box):
     return Surface(coverage, np.stack(rest[:3]), to_picture(np.stack(rest[3:]), view))
 
 
-def to_picture(normal, view):
+def to_picture(normal: NDArray, view: View) -> NDArray:
     """Normals (3, h, w) of view axes in picture axes: turned by the view's angle, and unit length again."""
     cos, sin = np.float32(np.cos(view.angle)), np.float32(np.sin(view.angle))
     turned = np.stack([normal[0] * cos - normal[1] * sin, normal[0] * sin + normal[1] * cos, normal[2]])
     return turned / (np.sqrt((turned * turned).sum(0)) + 1e-6)
 
 
-def _trace(shape, rotation, x, y):
+def _trace(shape: HeadShape, rotation: NDArray, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """Nearest signed distance (N,), hit points (3, N) and normals (3, N) of rays along -z through view (x, y)."""
     centres, radii = shape.ellipsoids()
     inverse = rotation.T
@@ -120,7 +128,7 @@ def _trace(shape, rotation, x, y):
     # the distance to an ellipsoid is a(a - 1)/b with a = |p/r|, b = |p/r²|: two quadratics in the ray's z
     first, second = (_quadratics(base, along, centres, radii**power) for power in (1, 2))
 
-    def distance(z):
+    def distance(z: NDArray) -> tuple[NDArray, NDArray]:
         a = np.sqrt(np.maximum((first[0] * z + first[1]) * z + first[2], 1e-6))
         b = np.sqrt(np.maximum((second[0] * z + second[1]) * z + second[2], 1e-6))
         each = a * (a - 1) / b
@@ -145,7 +153,7 @@ def _trace(shape, rotation, x, y):
     return gap, points, normal
 
 
-def _quadratics(base, along, centres, scale):
+def _quadratics(base: NDArray, along: NDArray, centres: NDArray, scale: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """Coefficients of |(p - centre) / scale|² over the ray parameter: (P, 1), (P, N), (P, N)."""
     inverse = 1 / scale
     step = (along * inverse)[:, :, None]
@@ -153,13 +161,13 @@ def _quadratics(base, along, centres, scale):
     return (step * step).sum(1), 2 * (step * start).sum(1), (start * start).sum(1)
 
 
-def _gradient(points, centres, radii, weight):
+def _gradient(points: NDArray, centres: NDArray, radii: NDArray, weight: NDArray) -> NDArray:
     each = (points[None] - centres[:, :, None]) / (radii * radii)[:, :, None]
     each /= np.sqrt((each * each).sum(1, keepdims=True)) + 1e-6
     return np.einsum("pn,pkn->kn", weight, each)
 
 
-def surface_at(shape, x, y):
+def surface_at(shape: HeadShape, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
     """Surface points (N, 3) and outward normals (N, 3) of the untilted head's front at positions x, y (N,)."""
     _, points, normal = _trace(shape, np.eye(3, dtype=np.float32), x, y)
     return points.T.copy(), normal.T.copy()

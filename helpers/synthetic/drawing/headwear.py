@@ -1,14 +1,18 @@
 """What is worn on the head: hats, hoods, scarves, headphones, glasses, masks and earrings."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
 
 from helpers.synthetic.drawing import palette
-from helpers.synthetic.drawing.canvas import ellipse, fill, spline, stroke
+from helpers.synthetic.drawing.canvas import Canvas, View, ellipse, fill, spline, stroke
 from helpers.synthetic.drawing.fabric import Fabric, random_fabric
-from helpers.synthetic.drawing.light import inflate, normals
+from helpers.synthetic.drawing.identity import Identity
+from helpers.synthetic.drawing.light import Light, inflate, normals
 
 HATS = ("cap", "beanie", "brim", "headscarf", "hood", "headphones")
 
@@ -23,7 +27,7 @@ class Hat:
     edge: float
     brim: float
 
-    def covers_hair(self, points):
+    def covers_hair(self, points: NDArray) -> NDArray:
         """Which strand points (..., 3), head coordinates, lie under it → bool (...)."""
         x, y, z = np.moveaxis(points, -1, 0)
         if self.kind == "headphones":
@@ -32,12 +36,12 @@ class Hat:
             return y < 2.0
         return y < self.rim(z) + 0.02
 
-    def rim(self, z):
+    def rim(self, z: NDArray) -> NDArray:
         """Height y of the rim at depth z: hats sit lower at the back."""
         return self.edge + 0.28 * (0.7 - z)
 
 
-def random_hat(rng):
+def random_hat(rng: Generator) -> Hat | None:
     """A `Hat`, or None three times in four."""
     if rng.random() > 0.24:
         return None
@@ -51,7 +55,9 @@ def random_hat(rng):
     )
 
 
-def paint_worn(canvas, view, rotation, identity, hat, light, rng):
+def paint_worn(
+    canvas: Canvas, view: View, rotation: NDArray, identity: Identity, hat: Hat | None, light: Light, rng: Generator
+) -> None:
     """Paint glasses, mask, earrings and `hat` over a head seen through `view` and turned by `rotation`."""
     wearer = _Wearer(canvas, view, rotation, identity, light, rng)
     if rng.random() < 0.05:
@@ -65,20 +71,29 @@ def paint_worn(canvas, view, rotation, identity, hat, light, rng):
 
 
 class _Wearer:
-    def __init__(self, canvas, view, rotation, identity, light, rng):
+    def __init__(
+        self, canvas: Canvas, view: View, rotation: NDArray, identity: Identity, light: Light, rng: Generator
+    ) -> None:
         self.canvas, self.view, self.rotation, self.identity = canvas, view, rotation, identity
         self.light, self.rng = light, rng
         self.level = float(np.clip(0.6 * light.key.mean() + light.ambient.mean(), 0, 1.1))
 
-    def flat(self, points):
+    def flat(self, points: ArrayLike) -> NDArray:
         """Head coordinates (N, 3) → view coordinates (N, 2)."""
         return (np.asarray(points, np.float32) @ self.rotation.T)[:, :2]
 
-    def hull(self, points):
+    def hull(self, points: NDArray) -> NDArray:
         """Outline (M, 2) in view coordinates of a convex body given by points (N, 3)."""
         return cv2.convexHull(np.ascontiguousarray(self.flat(points)))[:, 0]
 
-    def paint(self, fabric, outlines, holes=(), roundness=0.5, shadow=0.06):
+    def paint(
+        self,
+        fabric: Fabric,
+        outlines: list[NDArray],
+        holes: Sequence[NDArray] = (),
+        roundness: float = 0.5,
+        shadow: float = 0.06,
+    ) -> None:
         """Paint cloth over `outlines` less `holes`, blown up to `roundness` head units."""
         box = self.view.box(np.concatenate(outlines))
         u, v = self.view.coordinates(box)
@@ -93,7 +108,7 @@ class _Wearer:
         albedo = fabric.albedo(u, v, self.rng)
         self.canvas.paint(box, cover, self.light.shade(albedo, normals(relief), fabric.gloss))
 
-    def dome(self, size, plane, height=1.0):
+    def dome(self, size: float, plane: Callable[[NDArray], NDArray], height: float = 1.0) -> NDArray:
         """Points (N, 3) of the skull, `size` times as large, above the rim `plane`."""
         centres, radii = self.identity.head.ellipsoids()
         turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
@@ -105,43 +120,47 @@ class _Wearer:
         points[:, 1] = stretch(points[:, 1], height)
         return points
 
-    def ring(self, hat, reach, angles):
+    def ring(self, hat: Hat, reach: float, angles: NDArray) -> NDArray:
         """Points (N, 3) around the head on the rim of `hat`, `reach` head units outside it."""
         centres, radii = self.identity.head.ellipsoids()
         x = np.sin(angles) * (radii[0, 0] * hat.size + reach)
         z = centres[0, 2] + np.cos(angles) * (radii[0, 2] * hat.size + reach)
         return np.stack([x, hat.rim(z * 0.8) + 0.12 * np.abs(np.sin(angles)) * -reach, z], 1)
 
-    def hat(self, hat):
+    def hat(self, hat: Hat) -> None:
         """Paint headgear of any kind."""
         getattr(self, f"_{hat.kind}")(hat)
 
-    def _cap(self, hat):
+    def _cap(self, hat: Hat) -> None:
         self.paint(hat.fabric, [self.hull(self.dome(hat.size, hat.rim, 1.02))])
         angles = np.linspace(-1.0, 1.0, 24)
         outer = self.ring(hat, 0.5, angles * 0.72)
         outer[:, 1] += 0.1
         visor = np.concatenate([self.ring(hat, -0.02, angles), outer[::-1]])
-        if (self.rotation @ np.float32([0, 0, 1]))[2] > 0.1:
+        if (self.rotation @ np.array([0, 0, 1], np.float32))[2] > 0.1:
             self.paint(hat.fabric, [self.hull(visor)], roundness=0.12, shadow=0.15)
 
-    def _beanie(self, hat):
+    def _beanie(self, hat: Hat) -> None:
         top = self.hull(self.dome(hat.size, lambda z: hat.rim(z) + 0.1, 1.0 + 0.35 * (hat.brim - 0.25)))
         self.paint(hat.fabric, [top])
         ring = np.linspace(0, 2 * np.pi, 40)
-        band = np.concatenate([self.ring(hat, 0.03, ring), self.ring(hat, 0.03, ring) - np.float32([0, 0.22, 0])])
+        band = np.concatenate(
+            [self.ring(hat, 0.03, ring), self.ring(hat, 0.03, ring) - np.array([0, 0.22, 0], np.float32)]
+        )
         self.paint(hat.fabric, [self.hull(band)], roundness=0.15)
 
-    def _brim(self, hat):
+    def _brim(self, hat: Hat) -> None:
         facing = -np.arctan2(self.rotation[2, 0], self.rotation[2, 2])
-        if (self.rotation @ np.float32([0, -1, -0.28]))[2] > 0:  # seen from above, the far side rises behind the crown
+        if (self.rotation @ np.array([0, -1, -0.28], np.float32))[
+            2
+        ] > 0:  # seen from above, the far side rises behind the crown
             self.paint(hat.fabric, [self.hull(self.ring(hat, hat.brim, np.linspace(0, 2 * np.pi, 60)))], roundness=0.1)
         self.paint(hat.fabric, [self.hull(self.dome(hat.size, hat.rim, 1.12))])
         half = np.linspace(-1.75, 1.75, 48) + facing
         front = np.concatenate([self.flat(self.ring(hat, hat.brim, half)), self.flat(self.ring(hat, 0.0, half))[::-1]])
         self.paint(hat.fabric, [front], roundness=0.1, shadow=0.2)
 
-    def _wrap(self, hat, size, opening, drape):
+    def _wrap(self, hat: Hat, size: float, opening: tuple[float, float, float], drape: float) -> None:
         angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
         face = np.stack(
             [
@@ -169,13 +188,13 @@ class _Wearer:
         )
         self.paint(hat.fabric, [crown, fall], [self.flat(face)], shadow=0.1)
 
-    def _headscarf(self, hat):
+    def _headscarf(self, hat: Hat) -> None:
         self._wrap(hat, hat.size * 1.02, (0.55, 0.80, 0.12), 1.2)
 
-    def _hood(self, hat):
+    def _hood(self, hat: Hat) -> None:
         self._wrap(hat, hat.size * 1.16, (0.66, 0.95, 0.05), 1.5)
 
-    def _headphones(self, hat):
+    def _headphones(self, hat: Hat) -> None:
         angles = np.linspace(-np.pi / 2, np.pi / 2, 30)
         arc = np.stack([np.sin(angles) * 0.86, -0.05 - np.cos(angles) * 1.05, 0 * angles - 0.1], 1)
         line = self.flat(arc)
@@ -183,13 +202,13 @@ class _Wearer:
         colour = np.clip(hat.fabric.first * self.level, 0, 1)
         self.canvas.paint(box, stroke(self.view, box, [line], 0.1), colour)
         for side in (-1, 1):
-            if (self.rotation @ np.float32([side, 0, 0]))[2] > -0.5:
+            if (self.rotation @ np.array([side, 0, 0], np.float32))[2] > -0.5:
                 turn = np.linspace(0, 2 * np.pi, 24)
                 y, z = 0.05 + 0.3 * np.sin(turn), -0.1 + 0.25 * np.cos(turn)
                 cup = np.concatenate([np.stack([np.full_like(turn, side * x), y, z], 1) for x in (0.74, 0.95)])
                 self.paint(hat.fabric, [self.hull(cup)], roundness=0.15)
 
-    def glasses(self, dark):
+    def glasses(self, dark: bool) -> None:
         """A frame before the eyes; `dark` lenses hide them, clear ones leave eyes eyes."""
         rng = self.rng
         wide, high, power = rng.uniform(0.18, 0.25), rng.uniform(0.12, 0.21), rng.uniform(0.5, 1)
@@ -206,7 +225,7 @@ class _Wearer:
         box = self.view.box(np.concatenate(lenses), 0.6)
         glass = fill(self.view, box, *lenses)
         if dark:
-            tint = np.float32([0.05, 0.05, 0.06]) + np.float32(rng.uniform(0, 0.12, 3))
+            tint = np.array([0.05, 0.05, 0.06], np.float32) + np.float32(rng.uniform(0, 0.12, 3))
             _, v = self.view.coordinates(box)
             self.canvas.paint(box, glass * np.float32(0.93), tint[:, None, None] * (1 - 1.5 * v))
         else:
@@ -216,11 +235,11 @@ class _Wearer:
         lines = [np.concatenate([lens, lens[:1]]) for lens in lenses]
         lines.append(self.flat([(-0.29 + wide, 0, 0.78), (0, -0.02, 0.86), (0.29 - wide, 0, 0.78)]))
         for side in (-1, 1):
-            if (self.rotation @ np.float32([side, 0, 0.4]))[2] > 0:
+            if (self.rotation @ np.array([side, 0, 0.4], np.float32))[2] > 0:
                 lines.append(self.flat([(side * (0.29 + wide), 0, 0.7), (side * 0.74, 0, -0.05)]))
         self.canvas.paint(box, stroke(self.view, box, lines, width), np.clip(frame * self.level, 0, 1))
 
-    def mask(self):
+    def mask(self) -> None:
         """A mask over nose and mouth, its ribbons round the ears."""
         outline = spline(
             [
@@ -236,7 +255,9 @@ class _Wearer:
             6,
             closed=True,
         )
-        colour = np.float32([[0.62, 0.78, 0.85], [0.93, 0.93, 0.93], [0.08, 0.08, 0.09]])[self.rng.integers(3)]
+        colour = np.array([[0.62, 0.78, 0.85], [0.93, 0.93, 0.93], [0.08, 0.08, 0.09]], np.float32)[
+            self.rng.integers(3)
+        ]
         cloth = Fabric("plain", colour, colour, 0.2, 0.05, 0.0, 0.0)
         for side in (-1, 1):
             ribbon = self.flat([(side * 0.55, 0.35, 0.25), (side * 0.74, 0.1, -0.1)])
@@ -244,19 +265,19 @@ class _Wearer:
             self.canvas.paint(box, stroke(self.view, box, [ribbon], 0.02), colour * self.level)
         self.paint(cloth, [self.flat(outline)], roundness=0.4)
 
-    def earrings(self):
+    def earrings(self) -> None:
         """A pair of rings or drops, where the ears can be seen."""
-        colour = np.float32([0.85, 0.7, 0.35]) if self.rng.random() < 0.6 else palette.vivid(self.rng)
+        colour = np.array([0.85, 0.7, 0.35], np.float32) if self.rng.random() < 0.6 else palette.vivid(self.rng)
         length = self.rng.uniform(0.06, 0.25)
         for side in (-1, 1):
-            if (self.rotation @ np.float32([side, 0, 0.2]))[2] > -0.35:
+            if (self.rotation @ np.array([side, 0, 0.2], np.float32))[2] > -0.35:
                 x, y = self.flat([(side * 0.76 * self.identity.head.width, 0.34, -0.1)])[0]
                 drop = ellipse((x, y + length), (0.05 + 0.2 * length, length), steps=24)
                 box = self.view.box(drop)
                 self.canvas.paint(box, fill(self.view, box, drop), np.clip(colour * self.level, 0, 1))
 
 
-def stretch(y, height):
+def stretch(y: NDArray, height: float) -> NDArray:
     """Heights y (N,) of a crown drawn up to `height` times its own."""
     low = y.max()
     return low + (y - low) * height

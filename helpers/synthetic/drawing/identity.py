@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing import palette
 from helpers.synthetic.drawing.head import HeadShape, random_head
@@ -14,9 +16,9 @@ BEARDS = ("none", "stubble", "moustache", "goatee", "short", "full")
 class Identity:
     """Traits of one person; colours are (3,) RGB in [0, 1], the other numbers are shares in [0, 1] or about 1."""
 
-    skin: np.ndarray
-    hair: np.ndarray
-    eyes: np.ndarray
+    skin: NDArray
+    hair: NDArray
+    eyes: NDArray
     head: HeadShape
     femininity: float
     build: float
@@ -32,7 +34,7 @@ class Identity:
     freckles: float
 
 
-def random_identity(rng):
+def random_identity(rng: Generator) -> Identity:
     """A person: every tone of skin, each sex, each age."""
     skin = palette.skin_tone(rng)
     femininity = float(np.clip(rng.choice([0.1, 0.9]) + rng.normal(0, 0.12), 0, 1))
@@ -42,7 +44,7 @@ def random_identity(rng):
     if darkness > 0.5 and rng.random() < 0.85:  # fair hair is rare on dark skin
         hair = (hair * 0.35).astype(np.float32)
     if age > 0.65 and rng.random() < 0.6:
-        hair = np.float32([0.62, 0.62, 0.61]) * np.float32(rng.uniform(0.7, 1.3))
+        hair = np.array([0.62, 0.62, 0.61], np.float32) * np.float32(rng.uniform(0.7, 1.3))
     curl = float(np.clip(rng.beta(1.0, 2.6) + (0.45 if darkness > 0.6 and rng.random() < 0.75 else 0), 0, 1))
     weights = [0.46, 0.16, 0.06, 0.08, 0.14, 0.10] if femininity < 0.5 else [1, 0, 0, 0, 0, 0]
     return Identity(
@@ -63,7 +65,7 @@ def random_identity(rng):
     )
 
 
-def _eye_colour(rng, darkness):
+def _eye_colour(rng: Generator, darkness: float) -> NDArray:
     brown, blue, green = [0.24, 0.14, 0.08], [0.36, 0.48, 0.60], [0.36, 0.42, 0.28]
     choice = brown if darkness > 0.4 or rng.random() < 0.5 else (blue if rng.random() < 0.6 else green)
     return np.clip(np.array(choice) * rng.uniform(0.6, 1.2), 0.02, 0.9).astype(np.float32)

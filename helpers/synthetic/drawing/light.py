@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing.canvas import soften
 
@@ -12,22 +14,22 @@ from helpers.synthetic.drawing.canvas import soften
 class Light:
     """Light of a scene. Axes: x right, y down, z towards the camera; colours are gains, shape (3,)."""
 
-    direction: np.ndarray
+    direction: NDArray
     """Unit vector (3,) pointing from the person to the light."""
-    key: np.ndarray
-    ambient: np.ndarray
+    key: NDArray
+    ambient: NDArray
     wrap: float
     """0: hard light; 1: so soft that it reaches half way round to the far side."""
     rim: float
-    rim_direction: np.ndarray
+    rim_direction: NDArray
 
-    def shade(self, albedo, normal, gloss=0.0, shininess=18.0):
+    def shade(self, albedo: NDArray, normal: NDArray, gloss: float = 0.0, shininess: float = 18.0) -> NDArray:
         """Colour (3, h, w) of a surface with `albedo` (3, h, w) or (3,), and unit `normal` (3, h, w)."""
         albedo = np.asarray(albedo, np.float32)
         if albedo.ndim == 1:
             albedo = albedo[:, None, None]
         gain = self.gain(normal)
-        half = self.direction + np.float32([0, 0, 1])
+        half = self.direction + np.array([0, 0, 1], np.float32)
         half /= np.linalg.norm(half)
         colour = albedo * gain
         if gloss > 0:
@@ -35,7 +37,7 @@ class Light:
             colour += np.float32(gloss) * shine * self.key[:, None, None]
         return colour
 
-    def gain(self, normal):
+    def gain(self, normal: NDArray) -> NDArray:
         """How much light (3, h, w) falls on unit `normal` (3, h, w)."""
         lambert = (_dot(self.direction, normal) + self.wrap) / (1 + self.wrap)
         gain = self.key[:, None, None] * np.clip(lambert, 0, None)
@@ -45,35 +47,35 @@ class Light:
             gain += self.rim * edge
         return gain
 
-    def shadow_offset(self, distance):
+    def shadow_offset(self, distance: float) -> tuple[float, float]:
         """Where something `distance` in front of a surface throws its shadow: (x, y), same unit as `distance`."""
         slope = -self.direction[:2] / max(float(self.direction[2]), 0.5)
         return float(slope[0] * distance), float(slope[1] * distance)
 
     @property
-    def hardness(self):
+    def hardness(self) -> float:
         """Strength of cast shadows in [0, 1]: strong key and little ambient light throw dark ones."""
         key, ambient = float(self.key.mean()), float(self.ambient.mean())
         return float(np.clip(key / (key + ambient) * (1.1 - 0.5 * self.wrap), 0.1, 0.85))
 
 
-def _dot(vector, field):
+def _dot(vector: NDArray, field: NDArray) -> NDArray:
     return vector[0] * field[0] + vector[1] * field[1] + vector[2] * field[2]
 
 
-def random_light(rng):
+def random_light(rng: Generator) -> Light:
     """Daylight, window, lamp or flash, from any side."""
     side, height = rng.normal(0, 0.7), rng.uniform(-1.0, 0.15)
-    direction = np.float32([side, height, rng.uniform(0.25, 1.1)])
+    direction = np.array([side, height, rng.uniform(0.25, 1.1)], np.float32)
     direction /= np.linalg.norm(direction)
     contrast = rng.beta(2, 2.2)
     warm = rng.normal(0, 0.06)
-    tint = np.float32([1 + warm, 1, 1 - warm])
+    tint = np.array([1 + warm, 1, 1 - warm], np.float32)
     cool = rng.normal(-0.03, 0.05)
     level = rng.uniform(0.92, 1.12)
     key = level * (0.35 + 0.75 * contrast) * tint
-    ambient = level * (0.75 - 0.6 * contrast) * np.float32([1 + cool, 1, 1 - cool])
-    back = np.float32([rng.choice([-1, 1]) * rng.uniform(0.5, 1), rng.uniform(-0.8, 0.1), 0.1])
+    ambient = level * (0.75 - 0.6 * contrast) * np.array([1 + cool, 1, 1 - cool], np.float32)
+    back = np.array([rng.choice([-1, 1]) * rng.uniform(0.5, 1), rng.uniform(-0.8, 0.1), 0.1], np.float32)
     rim = float(rng.uniform(0.3, 1.6)) if rng.random() < 0.4 else 0.0
     return Light(
         direction,
@@ -85,7 +87,7 @@ def random_light(rng):
     )
 
 
-def normals(height):
+def normals(height: NDArray) -> NDArray:
     """Unit normals (3, h, w) of a relief `height` (h, w) given in pixels."""
     height = np.ascontiguousarray(height, np.float32)
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
@@ -94,7 +96,7 @@ def normals(height):
     return np.stack([-slope_x * length, -slope_y * length, length])
 
 
-def inflate(coverage, radius):
+def inflate(coverage: NDArray, radius: float) -> NDArray:
     """Relief (h, w) in pixels of a flat shape blown up: round within `radius` pixels of its edge, flat beyond."""
     inside = cv2.copyMakeBorder((coverage > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]

@@ -1,9 +1,14 @@
 """Arms, hands and legs: chains of tapered capsules, each pixel shaded as on a round limb."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
+from helpers.synthetic.drawing.body import Body
+from helpers.synthetic.drawing.canvas import Box, View
 from helpers.synthetic.drawing.head import to_picture
 
 
@@ -11,22 +16,23 @@ class Chain(NamedTuple):
     """A chain seen through a box: signed `distance` (h, w) in local units, unit `normal` (3, h, w) in picture axes,
     `along` (h, w) the length from the first joint and `across` (h, w) in [-1, 1] the place between the edges."""
 
-    distance: np.ndarray
-    normal: np.ndarray
-    along: np.ndarray
-    across: np.ndarray
+    distance: NDArray
+    normal: NDArray
+    along: NDArray
+    across: NDArray
 
-    def coverage(self, view):
+    def coverage(self, view: View) -> NDArray:
         """Anti-aliased coverage (h, w) in [0, 1]."""
         return np.clip(0.5 - self.distance * np.float32(view.scale), 0, 1)
 
 
-def chain(view, box, joints, radii):
+def chain(view: View, box: Box, joints: NDArray, radii: Sequence[float] | NDArray) -> Chain:
     """The union of the tapered capsules between consecutive `joints` (N, 2) of `radii` (N,), local units."""
     u, v = view.coordinates(box)
-    best, passed = None, 0.0
+    best: Any = None
+    passed = 0.0
     for start, end, thick, thin in zip(joints[:-1], joints[1:], radii[:-1], radii[1:]):
-        axis = np.float32(end) - np.float32(start)
+        axis = np.asarray(end, np.float32) - np.asarray(start, np.float32)
         length = float(np.hypot(*axis)) + 1e-6
         place = ((u - start[0]) * axis[0] + (v - start[1]) * axis[1]) / length
         share = np.clip(place / length, 0, 1)
@@ -47,7 +53,7 @@ def chain(view, box, joints, radii):
 class Arm(NamedTuple):
     """Shoulder, elbow and wrist (3, 2) in body coordinates, and what the hand does."""
 
-    joints: np.ndarray
+    joints: NDArray
     hand: str
     """relaxed, open, fist or hidden."""
     before_head: bool
@@ -59,7 +65,7 @@ class Arm(NamedTuple):
 ARM_POSES = ("hanging", "pocket", "hip", "crossed", "front", "chin", "hair", "selfie", "wave", "back")
 
 
-def arm(pose, side, body, rng):
+def arm(pose: str, side: float, body: Body, rng: Generator) -> Arm:
     """An `Arm` in one of ARM_POSES on `side` (-1 left of the picture, 1 right)."""
     shoulder = body.shoulder_joint(side)
     edge = body.shoulder
@@ -77,25 +83,28 @@ def arm(pose, side, body, rng):
         "back": ((edge + n(0.2, 0.5), 2.8), (n(0.3, 0.7), 3.9), "hidden"),
     }
     elbow, wrist, hand = poses[pose]
-    joints = np.float32(
+    joints = np.array(
         [
             shoulder,
             (side * elbow[0] * np.cos(body.yaw) ** 0.5, elbow[1]),
             (side * wrist[0] + body.middle * 0.5, wrist[1]),
-        ]
+        ],
+        np.float32,
     )
     before_head = pose in ("chin", "hair", "wave", "selfie")
     return Arm(joints, hand, before_head, pose == "back", 1.9 if pose == "selfie" else 1.0)
 
 
-def hand_chains(wrist, heading, size, hand, side):
+def hand_chains(
+    wrist: NDArray, heading: NDArray, size: float, hand: str, side: float
+) -> list[tuple[list[NDArray], list[float]]]:
     """Capsules of a hand: a list of (joints, radii) from the palm to the thumb.
 
     It starts at `wrist` (2,) and points along `heading` (2,); `size` is the length of the palm; `side` places the
     thumb.
     """
-    forward = np.float32(heading) / (np.hypot(*heading) + 1e-6)
-    right = np.float32([-forward[1], forward[0]])
+    forward = np.asarray(heading, np.float32) / (np.hypot(*heading) + 1e-6)
+    right = np.array([-forward[1], forward[0]], np.float32)
     knuckles = wrist + forward * size * 0.85
     palm = [wrist - forward * 0.1 * size, wrist + forward * 0.55 * size, knuckles]
     chains = [(palm, [0.3 * size, 0.42 * size, 0.44 * size])]

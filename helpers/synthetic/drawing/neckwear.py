@@ -1,19 +1,23 @@
 """Collars, high necks, scarves, ties, necklaces, hoods and bag straps: what lies on the garments."""
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing import palette
-from helpers.synthetic.drawing.canvas import ellipse, fill, spline, stroke
-from helpers.synthetic.drawing.fabric import random_fabric
-from helpers.synthetic.drawing.light import inflate, normals
+from helpers.synthetic.drawing.body import Body
+from helpers.synthetic.drawing.canvas import Canvas, View, ellipse, fill, spline, stroke
+from helpers.synthetic.drawing.clothes import Garment, Outfit
+from helpers.synthetic.drawing.fabric import Fabric, random_fabric
+from helpers.synthetic.drawing.light import Light, inflate, normals
 
 
-def paint_collar(canvas, view, body, garment, light, rng):
+def paint_collar(canvas: Canvas, view: View, body: Body, garment: Garment, light: Light, rng: Generator) -> None:
     """The collar of a shirt or the tube of a high neck."""
     middle, neck = body.middle, body.neck
     if garment.neckline == "high":
         top = -rng.uniform(0.55, 0.85)
-        tube = np.float32(
+        tube = np.array(
             [
                 (-neck * 1.12, top),
                 (0, top + 0.12),
@@ -21,7 +25,8 @@ def paint_collar(canvas, view, body, garment, light, rng):
                 (neck * 1.25, -0.1),
                 (0, 0.18),
                 (-neck * 1.25, -0.1),
-            ]
+            ],
+            np.float32,
         )
         _paint_cloth(canvas, view, [spline(tube, 5, closed=True)], garment.fabric, light, rng, neck)
     if garment.neckline == "collar":
@@ -29,14 +34,15 @@ def paint_collar(canvas, view, body, garment, light, rng):
         length = rng.uniform(0.3, 0.6)
         for side in (-1, 1):
             edge = body.sideways(side, neck * 1.12)
-            wing = np.float32(
+            wing = np.array(
                 [
                     (edge, -0.62),
                     (edge + side * 0.18, -0.32),
                     (middle + side * (0.25 + length * 0.6), length),
                     (middle, garment.depth),
                     (edge * 0.55 + middle * 0.45, -0.1),
-                ]
+                ],
+                np.float32,
             )
             box = view.box(wing)
             cover = fill(view, box, wing)
@@ -45,7 +51,7 @@ def paint_collar(canvas, view, body, garment, light, rng):
             canvas.paint(box, cover, np.clip(garment.fabric.first * gain, 0, 1))
 
 
-def paint_extras(canvas, view, body, outfit, light, rng):
+def paint_extras(canvas: Canvas, view: View, body: Body, outfit: Outfit, light: Light, rng: Generator) -> None:
     """Whatever else hangs on the person; most carry nothing."""
     level = float(light.key.mean() * 0.6 + light.ambient.mean())
     low_neck = outfit.top.neckline in ("v", "scoop", "boat", "straps", "off", "crew")
@@ -61,7 +67,9 @@ def paint_extras(canvas, view, body, outfit, light, rng):
         _bag_strap(canvas, view, body, level, light, rng)
 
 
-def _paint_cloth(canvas, view, outlines, fabric, light, rng, roundness):
+def _paint_cloth(
+    canvas: Canvas, view: View, outlines: list[NDArray], fabric: Fabric, light: Light, rng: Generator, roundness: float
+) -> None:
     box = view.box(np.concatenate(outlines))
     u, v = view.coordinates(box)
     cover = fill(view, box, *outlines)
@@ -70,7 +78,7 @@ def _paint_cloth(canvas, view, outlines, fabric, light, rng, roundness):
     canvas.paint(box, cover, light.shade(fabric.albedo(u, v, rng), normals(relief), fabric.gloss))
 
 
-def _necklace(canvas, view, body, level, rng):
+def _necklace(canvas: Canvas, view: View, body: Body, level: float, rng: Generator) -> None:
     depth = rng.uniform(0.2, 1.3)
     middle, half = body.middle, body.neck * 1.15
     chain = spline(
@@ -83,15 +91,15 @@ def _necklace(canvas, view, body, level, rng):
         ]
     )
     box = view.box(chain, 0.2)
-    gold = np.float32([0.8, 0.65, 0.3]) if rng.random() < 0.6 else palette.vivid(rng)
+    gold = np.array([0.8, 0.65, 0.3], np.float32) if rng.random() < 0.6 else palette.vivid(rng)
     cover = stroke(view, box, [chain], rng.uniform(0.02, 0.09))
     cover = np.maximum(cover, fill(view, box, ellipse((middle, depth), (0.08, 0.1), steps=16)))
     canvas.paint(box, cover * canvas.alpha[box.slices], np.clip(gold * level, 0, 1))
 
 
-def _tie(canvas, view, body, depth, light, rng):
+def _tie(canvas: Canvas, view: View, body: Body, depth: float, light: Light, rng: Generator) -> None:
     x, end = body.middle, rng.uniform(3.2, 4.2)
-    outline = np.float32(
+    outline = np.array(
         [
             (x - 0.14, depth - 0.25),
             (x + 0.14, depth - 0.25),
@@ -100,12 +108,13 @@ def _tie(canvas, view, body, depth, light, rng):
             (x, end),
             (x - 0.26, end - 0.3),
             (x - 0.09, depth + 0.02),
-        ]
+        ],
+        np.float32,
     )
     _paint_cloth(canvas, view, [outline], random_fabric(rng), light, rng, 0.15)
 
 
-def _hood_down(canvas, view, body, fabric, light, rng):
+def _hood_down(canvas: Canvas, view: View, body: Body, fabric: Fabric, light: Light, rng: Generator) -> None:
     for side in (-1, 1):
         edge = body.neck * 1.05
         lobe = spline(
@@ -123,7 +132,7 @@ def _hood_down(canvas, view, body, fabric, light, rng):
         _paint_cloth(canvas, view, [lobe], fabric, light, rng, 0.3)
 
 
-def _scarf(canvas, view, body, light, rng):
+def _scarf(canvas: Canvas, view: View, body: Body, light: Light, rng: Generator) -> None:
     fabric, middle, wide = random_fabric(rng), body.middle * 0.6, body.neck * rng.uniform(1.6, 2.3)
     if rng.random() < 0.6:
         x, end = middle + rng.choice([-1, 1]) * rng.uniform(0.1, 0.4), rng.uniform(1.8, 3.8)
@@ -145,7 +154,7 @@ def _scarf(canvas, view, body, light, rng):
         _paint_cloth(canvas, view, [ring], fabric, light, rng, 0.4)
 
 
-def _bag_strap(canvas, view, body, level, light, rng):
+def _bag_strap(canvas: Canvas, view: View, body: Body, level: float, light: Light, rng: Generator) -> None:
     side = int(rng.choice([-1, 1]))
     across = rng.random() < 0.6
     start = (body.sideways(side, body.shoulder * 0.62), 0.0)

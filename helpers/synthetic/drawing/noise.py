@@ -1,10 +1,14 @@
 """Smooth random fields that look alike at every picture size."""
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
 
 
-def fractal(rng, shape, cells=4, octaves=4, gain=0.55):
+def fractal(rng: Generator, shape: tuple[int, int], cells: Any = 4, octaves: int = 4, gain: float = 0.55) -> NDArray:
     """Random field (h, w) in about [-1, 1]; `cells` is one number or (down, across) of the coarsest octave.
 
     The lattice is drawn first and then enlarged, so the same generator gives the same field at other sizes.
@@ -22,7 +26,7 @@ def fractal(rng, shape, cells=4, octaves=4, gain=0.55):
     return total
 
 
-def blend(low, high, amount):
+def blend(low: ArrayLike, high: ArrayLike, amount: NDArray) -> NDArray:
     """Colours between `low` and `high` (3,) by `amount` (h, w) in [0, 1] → (3, h, w)."""
     low, high = np.asarray(low, np.float32)[:, None, None], np.asarray(high, np.float32)[:, None, None]
     return low + (high - low) * amount

@@ -2,11 +2,13 @@
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from helpers.synthetic.drawing.noise import fractal
+from helpers.synthetic.drawing.stage import Stage
 
 
-def street(stage):
+def street(stage: Stage) -> None:
     """Facades in perspective, a pavement, and what stands about."""
     rng = stage.rng
     sky(stage)
@@ -33,7 +35,7 @@ def street(stage):
         stage.mottle(0.08, 20)
 
 
-def nature(stage):
+def nature(stage: Stage) -> None:
     """Sky, hills, grass and leaves."""
     rng = stage.rng
     sky(stage)
@@ -55,7 +57,7 @@ def nature(stage):
         leaves(stage, rng.uniform(-0.3, 0.3), rng.uniform(0.3, 1.2))
 
 
-def foliage(stage):
+def foliage(stage: Stage) -> None:
     """Nothing but leaves, with light between them."""
     rng = stage.rng
     deep = np.array([0.1, 0.17, 0.06]) * rng.uniform(0.4, 2)
@@ -67,7 +69,7 @@ def foliage(stage):
     leaves(stage, -0.1, 1.1)
 
 
-def leaves(stage, top, bottom, count=380):
+def leaves(stage: Stage, top: float, bottom: float, count: int = 380) -> None:
     """Leaf-like spots between heights `top` and `bottom`, lit ones over dark ones."""
     rng = stage.rng
     hue = np.array([rng.uniform(0.2, 0.6), rng.uniform(0.4, 0.65), rng.uniform(0.05, 0.25)])
@@ -81,7 +83,7 @@ def leaves(stage, top, bottom, count=380):
         stage.disc(place, (size, size * 0.5), hue * gain + (0.2 if gain > 1.38 else 0), angle)
 
 
-def sky(stage):
+def sky(stage: Stage) -> None:
     """Blue, grey or burnt out."""
     rng = stage.rng
     kind = rng.random()
@@ -91,7 +93,7 @@ def sky(stage):
         stage.mottle(0.12, 3)
 
 
-def facade(stage, corners):
+def facade(stage: Stage, corners: ArrayLike) -> None:
     """Rows of windows stretched over `corners` (4, 2)."""
     rng = stage.rng
     wall, trim = stage.colour(0.25, 0.95), stage.colour(0.3, 1.0)
@@ -104,8 +106,8 @@ def facade(stage, corners):
     glass = stage.colour(0.05, 0.7)
     for row in range(rows):
         if rng.random() < 0.5:
-            y = int((row + 0.97) * 160 / rows)
-            cv2.line(picture, (0, y), (160, y), tuple(np.clip(trim * 255, 0, 255).tolist()), 2)
+            low = int((row + 0.97) * 160 / rows)
+            cv2.line(picture, (0, low), (160, low), tuple(np.clip(trim * 255, 0, 255).tolist()), 2)
         for column in range(columns):
             x, y = column * 160 / columns, row * 160 / rows
             left, right = int(x + (1 - wide) / 2 * 160 / columns), int(x + (1 + wide) / 2 * 160 / columns)
@@ -116,7 +118,7 @@ def facade(stage, corners):
     stage.paste(picture, corners)
 
 
-def car(stage, horizon):
+def car(stage: Stage, horizon: float) -> None:
     """A parked car, side on."""
     rng = stage.rng
     x, y, long = rng.uniform(-0.1, 1.1), horizon + rng.uniform(0.0, 0.12), rng.uniform(0.15, 0.45)
@@ -146,13 +148,13 @@ def car(stage, horizon):
         stage.disc((x + wheel * long, y), (0.09 * long, 0.09 * long), (0.5, 0.5, 0.52))
 
 
-def pole(stage, horizon):
+def pole(stage: Stage, horizon: float) -> None:
     """A lamp post, a signpost or a column."""
     x, width = stage.rng.uniform(0, 1), stage.rng.uniform(0.006, 0.06)
     stage.line([(x, -0.1), (x + stage.rng.normal(0, 0.01), horizon + 0.15)], width, stage.colour(0, 0.8))
 
 
-def sign(stage, horizon):
+def sign(stage: Stage, horizon: float) -> None:
     """A board with something like letters."""
     rng = stage.rng
     x, y, w, h = rng.uniform(0, 1), rng.uniform(0.05, 0.5), rng.uniform(0.04, 0.3), rng.uniform(0.03, 0.1)
@@ -162,7 +164,7 @@ def sign(stage, horizon):
         stage.line([(letter, y - 0.5 * h), (letter + rng.normal(0, 0.01), y + 0.5 * h)], 0.008, ink)
 
 
-def railing(stage, horizon):
+def railing(stage: Stage, horizon: float) -> None:
     """A fence of upright bars."""
     rng = stage.rng
     top, metal = horizon - rng.uniform(0.05, 0.3), stage.colour(0, 0.6)
@@ -171,7 +173,7 @@ def railing(stage, horizon):
     stage.line([(-0.1, top), (1.1, top)], 0.01, metal)
 
 
-def passer(stage, horizon):
+def passer(stage: Stage, horizon: float) -> None:
     """Somebody far away, who is not the subject."""
     rng = stage.rng
     x, tall = rng.uniform(0, 1), rng.uniform(0.12, 0.4) * rng.choice([1, 2], p=[0.7, 0.3])
@@ -195,7 +197,7 @@ def passer(stage, horizon):
     stage.disc((x, top + 0.35 * unit), (0.43 * unit, 0.38 * unit), np.array([0.2, 0.15, 0.1]) * rng.uniform(0.3, 2))
 
 
-def tree(stage, horizon):
+def tree(stage: Stage, horizon: float) -> None:
     """A trunk with a crown of leaves, bare in winter."""
     rng = stage.rng
     x, crown = rng.uniform(0, 1), rng.uniform(0.08, 0.3)

@@ -1,8 +1,10 @@
 """Colours people, their hair and their clothes have; RGB in [0, 1]."""
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
-SKIN = np.float32(
+SKIN = np.array(
     [
         [0.97, 0.84, 0.77],
         [0.93, 0.76, 0.66],
@@ -12,11 +14,12 @@ SKIN = np.float32(
         [0.46, 0.30, 0.21],
         [0.33, 0.21, 0.15],
         [0.22, 0.14, 0.11],
-    ]
+    ],
+    np.float32,
 )
 """From very fair to very dark; tones in between are interpolated."""
 
-HAIR = np.float32(
+HAIR = np.array(
     [
         [0.05, 0.045, 0.045],
         [0.10, 0.07, 0.055],
@@ -29,11 +32,12 @@ HAIR = np.float32(
         [0.62, 0.31, 0.14],
         [0.55, 0.55, 0.55],
         [0.80, 0.80, 0.79],
-    ]
+    ],
+    np.float32,
 )
-HAIR_SHARE = np.float64([16, 16, 16, 12, 8, 8, 6, 4, 4, 5, 5]) / 100
+HAIR_SHARE = np.array([16, 16, 16, 12, 8, 8, 6, 4, 4, 5, 5], np.float64) / 100
 
-CLOTH = np.float32(
+CLOTH = np.array(
     [
         [0.06, 0.06, 0.07],
         [0.13, 0.13, 0.15],
@@ -55,11 +59,12 @@ CLOTH = np.float32(
         [0.85, 0.68, 0.18],
         [0.83, 0.42, 0.15],
         [0.42, 0.25, 0.45],
-    ]
+    ],
+    np.float32,
 )
 
 
-def skin_tone(rng):
+def skin_tone(rng: Generator) -> NDArray:
     """A skin colour (3,): any depth, with a rosy, golden or olive undertone."""
     place = rng.beta(1.0, 1.25) * (len(SKIN) - 1)
     base = np.array([np.interp(place, np.arange(len(SKIN)), SKIN[:, channel]) for channel in range(3)])
@@ -67,7 +72,7 @@ def skin_tone(rng):
     return np.clip(base * rng.uniform(0.95, 1.04) + undertone, 0.05, 0.99).astype(np.float32)
 
 
-def hair_colour(rng):
+def hair_colour(rng: Generator) -> NDArray:
     """A hair colour (3,): natural nine times in ten and more, dyed otherwise."""
     if rng.random() < 0.06:
         return np.clip(vivid(rng) * rng.uniform(0.5, 1), 0.04, 0.95).astype(np.float32)
@@ -75,7 +80,7 @@ def hair_colour(rng):
     return np.clip(base * rng.uniform(0.8, 1.2) + rng.normal(0, 0.012, 3), 0.03, 0.95).astype(np.float32)
 
 
-def cloth_colour(rng):
+def cloth_colour(rng: Generator) -> NDArray:
     """A colour (3,) of a garment: mostly muted, black and white often, sometimes anything."""
     if rng.random() < 0.15:
         return vivid(rng)
@@ -83,7 +88,7 @@ def cloth_colour(rng):
     return np.clip(base * rng.uniform(0.8, 1.15) + rng.normal(0, 0.02, 3), 0.02, 0.98).astype(np.float32)
 
 
-def vivid(rng):
+def vivid(rng: Generator) -> NDArray:
     """Any saturated colour (3,)."""
     hue = rng.uniform(0, 6)
     pure = np.clip(np.abs((hue + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
@@ -91,7 +96,7 @@ def vivid(rng):
     return (value * (1 - saturation + saturation * pure)).astype(np.float32)
 
 
-def _cloth_share():
+def _cloth_share() -> NDArray:
     share = np.ones(len(CLOTH))
     share[:6] = 2.2
     share[7:10] = 1.6

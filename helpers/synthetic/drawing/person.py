@@ -4,12 +4,16 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing import beard, clothes, hair, headwear, limbs, neckwear, strands
 from helpers.synthetic.drawing.body import HEAD_ABOVE, random_body
-from helpers.synthetic.drawing.canvas import step
+from helpers.synthetic.drawing.canvas import Canvas, View, step
 from helpers.synthetic.drawing.face import PERSON, SKIN, paint_face, random_expression
 from helpers.synthetic.drawing.head import head_surface, turn
+from helpers.synthetic.drawing.identity import Identity
+from helpers.synthetic.drawing.light import Light
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,9 @@ class Pose:
 class Figure:
     """A person about to be painted on a `canvas`, standing in `view` (body coordinates) under `light`."""
 
-    def __init__(self, canvas, view, identity, pose, light, rng):
+    def __init__(
+        self, canvas: Canvas, view: View, identity: Identity, pose: Pose, light: Light, rng: Generator
+    ) -> None:
         self.canvas, self.identity, self.pose, self.light = canvas, identity, pose, light
         self.view = view.moved((0, 0), turn=pose.lean)
         dress, anatomy, self.grain, self.locks, self.worn = rng.spawn(5)
@@ -41,7 +47,7 @@ class Figure:
         self.rotation = turn(pose.yaw, pitch=pose.pitch)
         self.hair_width = float(np.clip(0.005 * (0.17 * view.size / view.scale) ** 0.7, 0.0022, 0.006))
 
-    def paint(self):
+    def paint(self) -> None:
         """Paint everything, far things first."""
         strand_layers = self._grow_hair()
         if strand_layers:
@@ -56,7 +62,7 @@ class Figure:
             if arm.before_head:
                 self._paint_arm(arm)
 
-    def _paint_body(self):
+    def _paint_body(self) -> None:
         canvas, view, body, outfit = self.canvas, self.view, self.body, self.outfit
         light, rng = self.light, self.grain
         for arm in self.arms:
@@ -77,10 +83,12 @@ class Figure:
             if not arm.behind and not arm.before_head:
                 self._paint_arm(arm)
 
-    def _paint_arm(self, arm):
+    def _paint_arm(self, arm: limbs.Arm) -> None:
         canvas, view, light, identity = self.canvas, self.view, self.light, self.identity
         thick = (0.36 - 0.07 * identity.femininity) * identity.build**0.7
-        radii = np.float32([thick * 1.14, thick * 0.8, thick * 0.5]) * np.float32([1, arm.growth**0.5, arm.growth])
+        radii = np.array([thick * 1.14, thick * 0.8, thick * 0.5], np.float32) * np.array(
+            [1, arm.growth**0.5, arm.growth], np.float32
+        )
         garment = self.outfit.outer or self.outfit.top
         ease = garment.ease + (0.03 + 0.1 * garment.looseness)
         box = view.box(arm.joints, float(radii.max() + ease + 0.15))
@@ -96,7 +104,7 @@ class Figure:
             self._paint_hand(arm, radii[-1])
         if garment.sleeve > 0:
             # a sleeve ends in a straight cuff, wider than the arm
-            sleeve = limbs.chain(view, box, arm.joints, radii + np.float32([ease * 0.5, ease, ease * 0.8]))
+            sleeve = limbs.chain(view, box, arm.joints, radii + np.array([ease * 0.5, ease, ease * 0.8], np.float32))
             cover = sleeve.coverage(view) * np.clip((garment.sleeve * length - sleeve.along) * view.scale + 0.5, 0, 1)
             wrinkles = garment.fabric.relief(cover.shape, 1.0, self.grain)
             bend = (
@@ -128,7 +136,7 @@ class Figure:
                     700,
                 )
 
-    def _joined(self, limb, arm):
+    def _joined(self, limb: limbs.Chain, arm: limbs.Arm) -> NDArray:
         """Normals (3, h, w) of a limb that runs smoothly into the body where it starts, instead of ending in a ball."""
         inward = self.view.to_pixels((0, arm.joints[0, 1])) - self.view.to_pixels(arm.joints[0])
         inward /= np.hypot(*inward) + 1e-6
@@ -136,15 +144,15 @@ class Figure:
         normal = limb.normal - np.stack([inward[0] * towards, inward[1] * towards, np.zeros_like(towards)])
         return normal / (np.sqrt((normal * normal).sum(0)) + 1e-6)
 
-    def _paint_hand(self, arm, wrist_radius):
+    def _paint_hand(self, arm: limbs.Arm, wrist_radius: float) -> None:
         side = 1 if arm.joints[0, 0] > 0 else -1
         size = float(wrist_radius) * 2.6
         heading = arm.joints[2] - arm.joints[1]
         parts = limbs.hand_chains(arm.joints[2], heading, size, arm.hand, side)
-        box = self.view.box(np.concatenate([np.float32(joints) for joints, _ in parts]), 0.4 * size)
-        nail = self.identity.skin * np.float32([1.0, 0.93, 0.92])
+        box = self.view.box(np.concatenate([np.asarray(joints, np.float32) for joints, _ in parts]), 0.4 * size)
+        nail = self.identity.skin * np.array([1.0, 0.93, 0.92], np.float32)
         for joints, radii in parts:
-            part = limbs.chain(self.view, box, np.float32(joints), np.float32(radii))
+            part = limbs.chain(self.view, box, np.asarray(joints, np.float32), np.asarray(radii, np.float32))
             cover = part.coverage(self.view)
             self.canvas.shadow(
                 box,
@@ -155,7 +163,7 @@ class Figure:
             )
             self.canvas.paint(box, cover, self.light.shade(nail, part.normal, 0.05))
 
-    def _paint_head(self):
+    def _paint_head(self) -> None:
         canvas, view, identity, rng = self.canvas, self.head_view, self.identity, self.grain
         box = view.box([(-1.3, -1.4), (1.3, 1.4)], 0.1)
         seen = head_surface(identity.head, self.rotation, view, box)
@@ -164,7 +172,7 @@ class Figure:
             beard.shade_skin(flat, flat_view, identity, rng)
         pixels = flat_view.to_pixels(np.moveaxis(seen.points[:2], 0, -1)) - 0.5
         map_x, map_y = np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])
-        albedo = np.stack(
+        albedo: NDArray = np.stack(
             [cv2.remap(plane, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for plane in flat.colour]
         )
         labels = cv2.remap(flat.labels, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
@@ -190,21 +198,21 @@ class Figure:
         canvas.shadow(box, seen.coverage, (0, 0.1 * view.scale), 0.1 * view.scale, 0.35)
         canvas.paint(box, seen.coverage, self.light.shade(albedo, seen.normal, 0.07), labels)
 
-    def _grow_hair(self):
+    def _grow_hair(self) -> tuple[NDArray, NDArray, NDArray, NDArray] | None:
         if self.style is None:
             return None
-        upright = np.float32([np.sin(self.head_view.angle), np.cos(self.head_view.angle), 0])
+        upright = np.array([np.sin(self.head_view.angle), np.cos(self.head_view.angle), 0], np.float32)
         # the larger the head in the picture, the finer its hair
         count = int(np.clip(820 / self.hair_width * 0.005, 650, 1500))
         paths, locks = hair.grow(self.style, self.identity, self.rotation.T @ upright, count, self.locks)
         paths, loose = strands.flyaway(paths, self.locks, 0.07, 0.10)
         paths = paths @ self.rotation.T
-        centre = self.rotation @ np.float32([0, -0.2, -0.1])
+        centre = self.rotation @ np.array([0, -0.2, -0.1], np.float32)
         tone = strands.shade(paths, locks, self.locks, self.light, self.head_view, centre, 0.45)
         front = paths[:, strands.PIECES // 2 :: strands.PIECES, 2] > -0.05
         return paths, tone, front, loose
 
-    def _paint_hair(self, layers, front):
+    def _paint_hair(self, layers: tuple[NDArray, NDArray, NDArray, NDArray], front: bool) -> None:
         paths, tone, in_front, loose = layers
         chosen = in_front if front else ~in_front
         if not front:
@@ -213,6 +221,7 @@ class Figure:
         if cap is not None:
             middle = paths[:, strands.PIECES // 2 :: strands.PIECES] @ self.rotation
             chosen = chosen & ~cap(middle)
+        assert self.style is not None  # or there would be no hair to paint
         closed = 0.03 + 0.02 * min(self.style.length, 1.5)
         for part, bulk in ((chosen & loose[:, None], 0.0), (chosen & ~loose[:, None], closed)):
             drawn = strands.draw(self.head_view, paths, tone, part, self.hair_width, bulk)
@@ -226,18 +235,20 @@ class Figure:
                 )
             self.canvas.paint(drawn.box, drawn.coverage, self._hair_colour(drawn.tone))
 
-    def _hair_colour(self, tone):
+    def _hair_colour(self, tone: NDArray) -> NDArray:
         glint = np.clip(tone - 1, 0, 1)
         colour = (self.identity.hair * 1.05)[:, None, None] * tone
         return np.clip(colour + 0.12 * glint * self.light.key[:, None, None], 0, 1)
 
-    def _paint_beard(self):
+    def _paint_beard(self) -> None:
         grown = beard.beard_strands(self.identity, self.locks)
         if grown is None:
             return
         paths, locks = grown
         paths = paths @ self.rotation.T
-        tone = strands.shade(paths, locks, self.locks, self.light, self.head_view, np.float32([0, 0.1, -0.2]), 0.15)
+        tone = strands.shade(
+            paths, locks, self.locks, self.light, self.head_view, np.array([0, 0.1, -0.2], np.float32), 0.15
+        )
         seen = paths[:, strands.PIECES // 2 :: strands.PIECES, 2] > 0
         drawn = strands.draw(self.head_view, paths, tone * 0.9, seen, 0.008, 0.015)
         self.canvas.paint(drawn.box, drawn.coverage, self._hair_colour(drawn.tone))

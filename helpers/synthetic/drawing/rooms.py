@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from helpers.synthetic.drawing.stage import Stage
 
-def room(stage):
+
+def room(stage: Stage) -> None:
     """A room seen frontally, with a handful of things in it."""
     rng = stage.rng
     wall = stage.colour(0.15, 1.0)
@@ -21,7 +23,7 @@ def room(stage):
     )
 
 
-def window(stage):
+def window(stage: Stage) -> None:
     """A window, usually far brighter than the room."""
     rng = stage.rng
     left, top = rng.uniform(-0.2, 0.8), rng.uniform(-0.2, 0.3)
@@ -38,7 +40,7 @@ def window(stage):
         stage.line([(left, y), (right, y)], 0.015, frame)
 
 
-def shelf(stage):
+def shelf(stage: Stage) -> None:
     """Boards with books of many colours."""
     rng = stage.rng
     left, right = sorted(rng.uniform(-0.3, 1.3, 2) + np.array([-0.15, 0.15]))
@@ -54,7 +56,7 @@ def shelf(stage):
         stage.rectangle(left, y + height - 0.015, right, y + height + 0.015, wood)
 
 
-def door(stage):
+def door(stage: Stage) -> None:
     """A door in its frame."""
     rng = stage.rng
     left, wide, leaf = rng.uniform(-0.2, 0.9), rng.uniform(0.25, 0.5), stage.colour(0.2, 1)
@@ -64,7 +66,7 @@ def door(stage):
         stage.rectangle(left + 0.15 * wide, top, left + 0.85 * wide, top + 0.4, leaf * rng.uniform(0.8, 0.95))
 
 
-def picture(stage):
+def picture(stage: Stage) -> None:
     """Framed pictures on the wall."""
     rng = stage.rng
     for _ in range(rng.integers(1, 4)):
@@ -77,7 +79,7 @@ def picture(stage):
             stage.disc(spot, rng.uniform(0.1, 0.4, 2) * min(w, h), stage.colour())
 
 
-def curtain(stage):
+def curtain(stage: Stage) -> None:
     """Cloth in vertical folds."""
     rng = stage.rng
     left, wide, cloth = rng.uniform(-0.2, 0.9), rng.uniform(0.2, 0.9), stage.colour(0.1, 1)
@@ -86,7 +88,7 @@ def curtain(stage):
         stage.rectangle(start, -0.1, end, 1.1, cloth * rng.uniform(0.65, 1.05))
 
 
-def blinds(stage):
+def blinds(stage: Stage) -> None:
     """Horizontal slats with light between them."""
     rng = stage.rng
     left, wide, pitch = rng.uniform(-0.3, 0.6), rng.uniform(0.3, 1.2), rng.uniform(0.02, 0.06)
@@ -96,7 +98,7 @@ def blinds(stage):
         stage.rectangle(left, y, left + wide, y + pitch * 0.6, slat)
 
 
-def lamp(stage):
+def lamp(stage: Stage) -> None:
     """A lamp with its glow."""
     rng = stage.rng
     x, y, radius = rng.uniform(0, 1), rng.uniform(0, 0.6), rng.uniform(0.03, 0.1)
@@ -105,7 +107,7 @@ def lamp(stage):
         stage.disc((x, y), (radius * grow, radius * grow * 0.8), np.array([1, 0.93, 0.78]) * light)
 
 
-def plant(stage):
+def plant(stage: Stage) -> None:
     """A house plant: leaves from one point."""
     rng = stage.rng
     x, y, leaf = rng.uniform(0, 1), rng.uniform(0.5, 1.0), np.array([0.2, 0.4, 0.18])
@@ -116,7 +118,7 @@ def plant(stage):
         stage.disc(tip, size, leaf * rng.uniform(0.5, 1.6), np.degrees(angle))
 
 
-def sofa(stage):
+def sofa(stage: Stage) -> None:
     """A sofa or an armchair's back behind the person."""
     rng = stage.rng
     top, cloth = rng.uniform(0.5, 0.85), stage.colour(0.05, 0.9)
@@ -126,7 +128,7 @@ def sofa(stage):
     stage.rectangle(left - 0.1, top + 0.12, right + 0.1, 1.2, cloth * 0.9)
 
 
-def cupboard(stage):
+def cupboard(stage: Stage) -> None:
     """A cupboard, a fridge or a column: an upright box."""
     rng = stage.rng
     left, wide, face = rng.uniform(-0.2, 0.9), rng.uniform(0.1, 0.5), stage.colour()
@@ -137,7 +139,7 @@ def cupboard(stage):
         stage.line([(left, y), (left + wide, y)], 0.006, face * 0.6)
 
 
-def clutter(stage):
+def clutter(stage: Stage) -> None:
     """Things of no particular name."""
     rng = stage.rng
     for _ in range(rng.integers(4, 30)):

@@ -4,13 +4,15 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from helpers.synthetic.drawing.backdrop import background
 from helpers.synthetic.drawing.body import HEAD_ABOVE
 from helpers.synthetic.drawing.camera import photograph
 from helpers.synthetic.drawing.canvas import Canvas, View, soften
-from helpers.synthetic.drawing.identity import random_identity
-from helpers.synthetic.drawing.light import random_light
+from helpers.synthetic.drawing.identity import Identity, random_identity
+from helpers.synthetic.drawing.light import Light, random_light
 from helpers.synthetic.drawing.noise import fractal
 from helpers.synthetic.drawing.palette import cloth_colour
 from helpers.synthetic.drawing.person import Figure, Pose
@@ -25,7 +27,7 @@ class Frame(NamedTuple):
     kind: str
 
 
-def random_frame(rng):
+def random_frame(rng: Generator) -> Frame:
     """From the whole figure to a close-up that fills the frame."""
     kinds = {
         "figure": (0.06, 0.062, 0.095),
@@ -42,7 +44,7 @@ def random_frame(rng):
     return Frame(unit, float(np.clip(x, 0.15, 0.85)), float(top + 1.15 * unit), kind)
 
 
-def random_pose(rng, frame):
+def random_pose(rng: Generator, frame: Frame) -> Pose:
     """A pose that fits the framing; in one picture in eight the head is turned nearly to profile."""
     yaw = rng.normal(0, 0.32) if rng.random() < 0.87 else rng.choice([-1, 1]) * rng.uniform(0.7, 1.25)
     arms = ["hanging", "pocket", "hip", "crossed", "front", "chin", "hair", "wave", "back"]
@@ -60,15 +62,15 @@ def random_pose(rng, frame):
 class Picture(NamedTuple):
     """A finished scene; H and W are the size asked for."""
 
-    image: np.ndarray
+    image: NDArray
     """(H, W, 3) uint8 RGB photo."""
-    labels: np.ndarray
+    labels: NDArray
     """(H, W) uint8 class ids, 0 exactly where the alpha is below a half."""
-    alpha: np.ndarray
+    alpha: NDArray
     """(H, W) uint8, 255 · alpha."""
 
 
-def draw_scene(size, identity_rng, rng):
+def draw_scene(size: int, identity_rng: Generator, rng: Generator) -> Picture:
     """Draw a scene of `size` pixels; the person's traits come from `identity_rng`, all else from `rng`."""
     layout, lighting, figure, behind, lens = rng.spawn(5)
     identity, light, frame = random_identity(identity_rng), random_light(lighting), random_frame(layout)
@@ -94,11 +96,13 @@ def draw_scene(size, identity_rng, rng):
     return Picture(photograph(composite, lens), labels, matte)
 
 
-def _soften_each(planes, sigma):
+def _soften_each(planes: NDArray, sigma: float) -> NDArray:
     return np.stack([soften(plane, sigma) for plane in planes])
 
 
-def _stand(canvas, frame, roll, identity, light, pose, rng):
+def _stand(
+    canvas: Canvas, frame: Frame, roll: float, identity: Identity, light: Light, pose: Pose, rng: Generator
+) -> Figure:
     """Paint a person whose head is where `frame` says."""
     size = canvas.size
     unit = frame.unit * size
@@ -109,7 +113,7 @@ def _stand(canvas, frame, roll, identity, light, pose, rng):
     return figure
 
 
-def _companion(canvas, frame, roll, light, rng):
+def _companion(canvas: Canvas, frame: Frame, roll: float, light: Light, rng: Generator) -> None:
     """A second person beside the first, foreground as well."""
     side = -1 if frame.x > 0.5 else 1
     beside = Frame(
@@ -121,7 +125,7 @@ def _companion(canvas, frame, roll, light, rng):
     _stand(canvas, beside, roll, random_identity(rng), light, random_pose(rng, beside), rng)
 
 
-def _occlude(canvas, image, light, rng):
+def _occlude(canvas: Canvas, image: NDArray, light: Light, rng: Generator) -> NDArray:
     """Now and then a table or a wall stands before the person: it is background, so the person ends there."""
     if rng.random() > 0.07:
         return image
@@ -136,13 +140,15 @@ def _occlude(canvas, image, light, rng):
     return image * keep + np.clip(table, 0, 1) * (1 - keep)
 
 
-def _wall_shadow(image, alpha, light, frame, rng):
+def _wall_shadow(image: NDArray, alpha: NDArray, light: Light, frame: Frame, rng: Generator) -> NDArray:
     """Sometimes a wall is near enough to catch the person's shadow."""
     if rng.random() > 0.22:
         return image
     size = image.shape[1]
     distance = frame.unit * size * rng.uniform(0.3, 1.2)
     x, y = light.shadow_offset(distance)
-    moved = cv2.warpAffine(alpha, np.float32([[1, 0, x], [0, 1, y]]), (size, size), borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(
+        alpha, np.array([[1, 0, x], [0, 1, y]], np.float32), (size, size), borderMode=cv2.BORDER_REPLICATE
+    )
     dark = soften(moved, frame.unit * size * rng.uniform(0.05, 0.4))
     return image * (1 - np.float32(0.75 * light.hardness) * dark)

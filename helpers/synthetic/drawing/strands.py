@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
-from helpers.synthetic.drawing.canvas import PIXELS_ACROSS
+from helpers.synthetic.drawing.canvas import PIXELS_ACROSS, Box, View
+from helpers.synthetic.drawing.light import Light
 
 STEPS = 13
 """Points a strand is simulated with; `clump` doubles the pieces between them."""
@@ -20,16 +23,18 @@ TONES, DEPTHS = 12, 5
 class Solid(NamedTuple):
     """Ellipsoids that hair cannot enter: centres and radii, each (P, 3), in head units."""
 
-    centres: np.ndarray
-    radii: np.ndarray
+    centres: NDArray
+    radii: NDArray
 
 
-def unit(vectors):
+def unit(vectors: NDArray) -> NDArray:
     """Vectors (..., 3) scaled to length 1."""
     return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-6)
 
 
-def fall(roots, direction, length, down, solid, layer, weight):
+def fall(
+    roots: NDArray, direction: NDArray, length: NDArray, down: NDArray, solid: Solid, layer: NDArray, weight: float
+) -> NDArray:
     """Strands that start at `roots` (N, 3) along `direction` (N, 3) and bend towards `down` (3,) → (N, STEPS, 3).
 
     `length` (N,) in head units; `layer` (N,) is how far above the solid each strand lies; `weight` is how much gravity
@@ -47,7 +52,7 @@ def fall(roots, direction, length, down, solid, layer, weight):
     return np.stack(points, 1)
 
 
-def push_out(points, solid, layer):
+def push_out(points: NDArray, solid: Solid, layer: NDArray) -> NDArray:
     """Points (N, 3) inside a solid moved to `layer` (N,) above its surface."""
     for centre, radii in zip(solid.centres, solid.radii):
         scaled = (points - centre) / (radii + layer[:, None])
@@ -56,18 +61,20 @@ def push_out(points, solid, layer):
     return points
 
 
-def gather(roots, knot, solid, layer):
+def gather(roots: NDArray, knot: NDArray, solid: Solid, layer: NDArray) -> NDArray:
     """Strands combed tightly from `roots` (N, 3) along the head to a `knot` (3,) → (N, STEPS, 3)."""
     share = np.linspace(0, 1, STEPS, dtype=np.float32)[None, :, None]
     centre, radii = solid.centres[0], solid.radii[0]
     start, end = unit((roots - centre) / radii)[:, None], unit((knot - centre) / radii)
-    over = np.float32([0, -0.35, 0]) * np.sin(np.pi * share)  # round the crown, not through the face
+    over = np.array([0, -0.35, 0], np.float32) * np.sin(np.pi * share)  # round the crown, not through the face
     around = centre + unit(start * (1 - share) + end * share + over) * (radii + layer[:, None, None])
     last = np.clip(share * 4 - 3, 0, 1)
     return (around * (1 - last) + knot * last).astype(np.float32)
 
 
-def clump(paths, rng, guides, strength, wave, frequency, spiral):
+def clump(
+    paths: NDArray, rng: Generator, guides: int, strength: float, wave: float, frequency: float, spiral: float
+) -> tuple[NDArray, NDArray]:
     """Pull strands (N, K, 3) together into locks around `guides` of them, and wave each lock.
 
     `strength` in [0, 1] at the tips; `wave` amplitude in head units; `frequency` in turns per strand; `spiral` 0 waves
@@ -91,7 +98,7 @@ def clump(paths, rng, guides, strength, wave, frequency, spiral):
     return (paths + offset).astype(np.float32), nearest
 
 
-def _refine(paths):
+def _refine(paths: NDArray) -> NDArray:
     """A point put between each two, on the curve through their neighbours: (N, K, 3) → (N, 2K - 1, 3)."""
     before = np.concatenate([paths[:, :1], paths[:, :-2]], 1)
     after = np.concatenate([paths[:, 2:], paths[:, -1:]], 1)
@@ -101,7 +108,7 @@ def _refine(paths):
     return fine
 
 
-def flyaway(paths, rng, share, reach):
+def flyaway(paths: NDArray, rng: Generator, share: float, reach: float) -> tuple[NDArray, NDArray]:
     """Let a `share` of the strands (N, K, 3) leave their neighbours smoothly, by up to about `reach` head units."""
     loose = rng.random(len(paths)) < share
     along = np.linspace(0, 1, paths.shape[1], dtype=np.float32)
@@ -112,12 +119,14 @@ def flyaway(paths, rng, share, reach):
 class Drawn(NamedTuple):
     """Strands seen through the pixels of `box`: `coverage` and `tone`, each (h, w); tone 1 is the plain hair colour."""
 
-    box: object
-    coverage: np.ndarray
-    tone: np.ndarray
+    box: Box
+    coverage: NDArray
+    tone: NDArray
 
 
-def draw(view, paths, tone, chosen, width, bulk=0.0, margin=0.1):
+def draw(
+    view: View, paths: NDArray, tone: NDArray, chosen: NDArray, width: float, bulk: float = 0.0, margin: float = 0.1
+) -> Drawn:
     """Draw chunks of strands, far ones first → `Drawn`.
 
     `paths` (N, points, 3) in view axes, `tone` (N, CHUNKS) in [0, 2], `chosen` (N, CHUNKS) bool: which chunks to draw;
@@ -126,15 +135,16 @@ def draw(view, paths, tone, chosen, width, bulk=0.0, margin=0.1):
     pieces = np.stack([paths[:, first : first + PIECES + 1] for first in range(0, CHUNKS * PIECES, PIECES)], 1)
     chosen_pieces = pieces[chosen]
     if len(chosen_pieces) == 0:
-        chosen_pieces = np.zeros((1, 2, 3), np.float32) + np.float32([1e3, 1e3, 0])
+        chosen_pieces = np.zeros((1, 2, 3), np.float32) + np.array([1e3, 1e3, 0], np.float32)
         tone, bulk = np.ones(1), 0.0
     else:
         tone = tone[chosen]
     box = view.box(chosen_pieces[..., :2].reshape(-1, 2), margin)
     factor = max(2, round(0.85 * PIXELS_ACROSS / view.size))
     shape = box.shape[0] * factor, box.shape[1] * factor
-    mask, shades = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    pixels = (view.to_pixels(chosen_pieces[..., :2]) - np.float32([box.left, box.top])) * factor - 0.5
+    mask: NDArray = np.zeros(shape, np.uint8)
+    shades: NDArray = np.zeros(shape, np.uint8)
+    pixels = (view.to_pixels(chosen_pieces[..., :2]) - np.array([box.left, box.top], np.float32)) * factor - 0.5
     pixels = np.clip(np.rint(pixels * 8), -(2**20), 2**20).astype(np.int32)
     thickness = width * view.scale * factor
     if bulk > 0:
@@ -163,23 +173,25 @@ def draw(view, paths, tone, chosen, width, bulk=0.0, margin=0.1):
     return Drawn(box, coverage, premultiplied / np.maximum(coverage, 1e-3))
 
 
-def shade(paths, clumps, rng, light, view, centre, gloss):
+def shade(
+    paths: NDArray, clumps: NDArray, rng: Generator, light: Light, view: View, centre: NDArray, gloss: float
+) -> NDArray:
     """Tone (N, CHUNKS) in [0, 2] of strands (N, points, 3) in view axes; `clumps` (N,) numbers their locks.
 
     A strand is dark where it turns from the light or points at it, and shines where it lies across the half vector.
     """
     middle = paths[:, PIECES // 2 :: PIECES]
     tangent = unit(paths[:, PIECES::PIECES] - paths[:, :-1:PIECES])
-    normal = unit((middle - centre) * np.float32([1, 0.7, 1]))
+    normal = unit((middle - centre) * np.array([1, 0.7, 1], np.float32))
     cos, sin = np.cos(view.angle), np.sin(view.angle)
-    to_picture = np.float32([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    to_picture = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], np.float32)
     normal, tangent = normal @ to_picture.T, tangent @ to_picture.T
     gain = light.gain(np.moveaxis(normal, -1, 0).astype(np.float32)).mean(0)
-    half = unit(light.direction + np.float32([0, 0, 1]))
+    half = unit(light.direction + np.array([0, 0, 1], np.float32))
     across = 1 - (tangent @ half) ** 2
     facing = np.clip(normal @ half, 0, 1)
     locks = rng.uniform(0.72, 1.18, int(clumps.max()) + 1)[clumps][:, None]
     fine = rng.normal(1, 0.16, (len(paths), 1))
-    roots = np.float32([0.85, 0.97, 1.04, 1.08])
+    roots = np.array([0.85, 0.97, 1.04, 1.08], np.float32)
     tone = gain * locks * fine * roots * (0.55 + 0.45 * across) + gloss * across**12 * facing**3
     return np.clip(tone, 0.12, 1.99)
