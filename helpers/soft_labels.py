@@ -1,10 +1,10 @@
-"""Photos of people without masks, made into training data by teachers: networks that already cut people out well.
+"""Training data from photos of people without masks. Teachers, networks that cut people out well, write the masks.
 
     python -m helpers.soft_labels PHOTOS OUT [--weights teacher.pth …]
 
-writes two data sets: `OUT/portraits` with the upper bodies, the whole photos of those who stand, and the teachers' mean
-alphas as their truth ("soft labels", Hinton et al., "Distilling the knowledge in a neural network", 2015); and
-`OUT/composites` with the upper bodies cut out and what the photos show beside them, for people on other backgrounds.
+writes two data sets. `OUT/portraits` holds the upper bodies, and the whole photos of people who stand. Their ground
+truths are the teachers' mean alphas ("soft labels", Hinton et al., "Distilling the knowledge in a neural network",
+2015). `OUT/composites` holds the upper bodies cut out, and the parts of the photos beside them as other backgrounds.
 """
 
 import argparse
@@ -26,19 +26,19 @@ from helpers.files.photos import read_photo
 from helpers.startup import begin
 
 DOUBT = 0.1
-"""Photos whose alpha's mean distance to the nearer of 0 and 1 is a larger share of the person are left out."""
+"""The largest doubt: the mean distance of alpha to the nearer of 0 and 1, as a share of the mean alpha."""
 
 LEAST_SHARE = 0.05
-"""Share of the picture that a person has at least."""
+"""The least share of the picture that a person has."""
 
 STANDING = 0.7
-"""Photos whose upper body is a smaller part of their longer side show a person from further away as well."""
+"""If the upper body is a smaller part of the photo's longer side, the whole photo becomes a portrait as well."""
 
 WHOLE = "-whole"
 """Ends the name of a whole photo, beside the close one."""
 
 NARROWEST = 80
-"""Pixels that a strip beside a person needs to become a background."""
+"""The least width in pixels of a strip beside a person that becomes a background."""
 
 
 def soft_alpha(teachers: Sequence[Matter], photo: NDArray[np.uint8]) -> NDArray[np.float32]:

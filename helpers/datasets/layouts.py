@@ -229,7 +229,7 @@ def _pair_up(name: str, layout: Layout, tree: Tree) -> dict[str, Found]:
             found.pairs.append(Pair(photos[0], truths[0], layout.reading, category_of(name, dict(groups), stem)))
         else:
             (found.photos_alone if photos else found.truths_alone).extend(photos + truths)
-    return {split: Found(*(sorted(files) for files in found)) for split, found in splits.items()}
+    return {split: found.in_order() for split, found in splits.items()}
 
 
 def _listed_splits(tree: Tree) -> dict[str, str]:

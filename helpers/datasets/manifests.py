@@ -81,7 +81,7 @@ def read_manifest(path: Path | str) -> dict[str, Found]:
                 found.truths_alone.append(pair.truth)
             else:
                 found.pairs.append(pair)
-    splits = {split: Found(*(sorted(files) for files in found)) for split, found in splits.items()}
+    splits = {split: found.in_order() for split, found in splits.items()}
     return with_validation(splits, users_of(path.parent))
 
 

@@ -33,6 +33,10 @@ class Found(NamedTuple):
     truths_alone: list[Path]
     ambiguous: list[Path]
 
+    def in_order(self) -> "Found":
+        """The same, sorted."""
+        return Found(sorted(self.pairs), sorted(self.photos_alone), sorted(self.truths_alone), sorted(self.ambiguous))
+
     def left_out(self) -> str:
         """What was left out, in words, with the first three names of each kind; empty if nothing was."""
         kinds = (

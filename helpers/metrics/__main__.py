@@ -8,8 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from helpers.metrics.folders import score_folders, write_csv
+from helpers.metrics.folders import score_folders
 from helpers.metrics.perceptual import CONVENTIONS
+from helpers.metrics.table import write_csv
 from helpers.startup import begin
 
 

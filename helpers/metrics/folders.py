@@ -1,6 +1,5 @@
-"""A folder of predicted mattes measured against true ones: every picture scored, a table of the means, a CSV of all."""
+"""A folder of predicted mattes measured against ground truths: every picture scored, in several processes."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,109 +8,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.datasets.ground_truth import CLASSES, read_ground_truth, summary
+from helpers.datasets.ground_truth import CLASSES, read_ground_truth
 from helpers.datasets.pairs import Pair
-from helpers.files.atomic import whole_file
 from helpers.files.folders import pictures_below
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import open_picture, read_grey
-from helpers.files.text import fault_of, first_lines
+from helpers.files.text import fault_of
 from helpers.metrics.errors import (
-    BOUNDARY,
     boundary_iou,
-    mean_metrics,
     metrics_by_region,
     transition_band,
     unknown_region,
 )
 from helpers.metrics.ground_truth import Truth, find_truths
-from helpers.metrics.perceptual import GRADIENT_SCALE
-
-CODES = {"dim": "Deep Image Matting's evaluation code", "p3m": "P3M-Net's and GFM's evaluation code"}
-FIGURES = ("sad", "mse", "mad", "grad", "conn", "iou", "boundary_iou")
-"""The columns, of which the last is measured on the whole image only."""
-
+from helpers.metrics.table import Score, Scores
 
 Place = Callable[[Truth], str | int | Path | None]
 FAINT_PREDICTION = "predictions that stay below half"
-
-
-class Score(NamedTuple):
-    """What was measured of one picture.
-
-    Attributes:
-        name: the path by which it was matched. size: (height, width), None if nothing could be measured.
-        metrics: {region: {figure: value}}. empty: the regions in which this picture has no pixel.
-        faults: lines that name what could not be read or measured.
-        remarks: what is odd about the ground truth and the prediction, see `helpers.datasets.ground_truth`.
-    """
-
-    name: str
-    size: tuple[int, int] | None = None
-    metrics: dict[str, dict[str, float]] = {}
-    empty: list[str] = []
-    faults: list[str] = []
-    remarks: list[tuple[str, str]] = []
-
-
-class Scores(NamedTuple):
-    """What `score_folders` found; as a string it is the table.
-
-    Attributes:
-        pred, true: the folders. layout: that of the truths, in words. convention: of gradient and connectivity.
-        regions: {name: meaning}. truths: how many there are.
-        scores: a `Score` for each with a prediction.
-        missing: the names of those without. notes: lines about files that are not paired.
-    """
-
-    pred: Path
-    true: Path
-    layout: str
-    convention: str
-    regions: dict[str, str]
-    truths: int
-    scores: list[Score]
-    missing: list[str]
-    notes: list[str]
-
-    def left_out(self) -> list[str]:
-        """Lines that count and name what is not in the table; none if everything is."""
-        lines, faults = list(self.notes), [fault for score in self.scores for fault in score.faults]
-        for kind, texts in (("ground truths without a prediction", self.missing), ("not measured", faults)):
-            if texts:
-                lines += [f"{kind}: {len(texts)}", *(f"  {line}" for line in first_lines(texts))]
-        return lines
-
-    def remarks(self) -> list[str]:
-        """A line for each kind of oddity in the files that were measured."""
-        return summary(remark for score in self.scores for remark in score.remarks)
-
-    def __str__(self) -> str:
-        sizes = sorted((np.prod(score.size), score.size) for score in self.scores if score.size)
-        ends = dict.fromkeys(f"{width}×{height}" for _, (height, width) in sizes[:1] + sizes[-1:])
-        header = [
-            ("predictions", self.pred),
-            ("truths", f"{self.true} ({self.layout})"),
-            ("pictures", f"{len(sizes)} measured of {self.truths} truths"),
-            ("resolution", f"{' to '.join(ends) or 'none'} pixels (width × height), the truths' own"),
-            ("convention", f"{self.convention}: gradient and connectivity as in {CODES[self.convention]}"),
-            *(("region", f"{name}: {meaning}") for name, meaning in self.regions.items()),
-            ("figures", "means over the pictures; alpha from 0 to 1 as it is, not stretched; IoU at 0.5"),
-            ("boundary", f"within {BOUNDARY:.0%} of the diagonal inside the mask at 0.5; of whole images only"),
-        ]
-        scales = {"sad": "SAD /1000", "mse": "MSE", "mad": "MAD", "grad": f"grad /{GRADIENT_SCALE[self.convention]}",
-                  "conn": "conn /1000", "iou": "IoU", "boundary_iou": "boundary IoU"}  # fmt: skip
-        rows, notes = [["region", "pictures", *(scales[figure] for figure in FIGURES)]], []
-        for region in self.regions:
-            measured = [score.metrics[region] for score in self.scores if region in score.metrics]
-            mean = mean_metrics(measured) if measured else {}
-            rows.append([region, str(len(measured)), *(_cell(figure, mean) for figure in FIGURES)])
-            if empty := sum(region in score.empty for score in self.scores):
-                notes.append(f"{region}: {empty} of the pictures without such a pixel")
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        table = [f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:]))
-                 for row in rows]  # fmt: skip
-        return "\n".join([*(f"{key:<12} {value}" for key, value in header), "", *map(str.rstrip, table), *notes])
 
 
 def score_folders(
@@ -125,8 +38,8 @@ def score_folders(
     """Measure all predictions in the folder `pred` against the ground truths in `true`; returns `Scores`.
 
     `regions` are "whole", "band" (the transition band, `band_width` wide) and folders of trimaps, of which what they
-    leave unknown counts; None means the first two, and the trimaps that lie beside the truths. Predictions are matched
-    by `Truth.names`; one that is unreadable or of another size than its truth is named and left out, never resized.
+    leave unknown counts; None means the first two, and the trimaps that lie beside the ground truths. Predictions are
+    matched by `Truth.names`. One that is unreadable or of another size is named and left out, never resized.
     `convention` as in `helpers.metrics.errors.matting_metrics`, `workers` as in `helpers.files.parallel.in_parallel`.
     Raises FileNotFoundError for a folder that is missing or empty or if nothing matches, and ValueError for an even
     band or as `find_truths`.
@@ -157,22 +70,6 @@ def score_folders(
     return Scores(
         Path(pred), Path(true), found.layout, convention, meanings, len(found.truths), scores, missing, found.left_out
     )
-
-
-def write_csv(path: Path | str, scores: Scores) -> None:
-    """Write one line per measured picture: its name, size, convention, and the figures of each region in full.
-
-    A cell is empty where a region could not be measured. The file is whole or not there at all.
-    """
-    columns = [(region, figure) for region in scores.regions for figure in FIGURES
-               if region == "whole" or figure != "boundary_iou"]  # fmt: skip
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["picture", "width", "height", "convention", *(f"{region}_{key}" for region, key in columns)])
-        for score in scores.scores:
-            if score.size:
-                cells = [score.metrics.get(region, {}).get(figure, "") for region, figure in columns]
-                writer.writerow([score.name, *score.size[::-1], scores.convention, *cells])
 
 
 class _Job(NamedTuple):
@@ -267,9 +164,3 @@ def _sizes(file: object, found: NDArray, other: object, wanted: NDArray) -> str:
     """The line about two pictures (H, W) that should have the same size."""
     theirs, ours = (f"{width}×{height}" for height, width in (found.shape, wanted.shape))
     return f"{file}: {theirs} pixels, but {other} has {ours}"
-
-
-def _cell(figure: str, mean: Mapping[str, float]) -> str:
-    if figure not in mean:
-        return ""
-    return f"{mean[figure]:.{5 if figure in ('mse', 'mad') else 4 if figure.endswith('iou') else 3}f}"
