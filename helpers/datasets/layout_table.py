@@ -15,13 +15,13 @@ class Layout(NamedTuple):
     """How the files of a data set lie.
 
     The patterns are matched with the path from the data set's own folder on, such as `portraits/images/train`, in
-    capitals or not. A photo and a truth belong together if their stems and all named groups are the same; of photos for
-    which that is so, those count that lie where the earliest pattern says, and likewise for truths.
+    capitals or not. A photo and a ground truth belong together if their stems and all named groups are the same. If
+    several photos fit, the one whose folder matches the earliest pattern counts. The same is true of ground truths.
 
     Attributes:
         tree: the layout in words, for messages.
-        photos: patterns of the folders that hold them. truths: the same.
-        reading: how the truths are meant, one of `helpers.datasets.pairs.READINGS`.
+        photos: patterns of the folders that hold them. truths: the same for ground truths.
+        reading: what the ground truths mean, one of `helpers.datasets.ground_truth.READINGS`.
         beside: pattern of another folder by which the layout is known.
     """
 
@@ -42,7 +42,7 @@ ONE, SUB = r"(?:/(?P<sub>[^/]+))?", r"(?:/(?P<sub>.+))?"  # one sub-folder or no
 
 
 def _layout(tree: str, photos: str, truths: str, *shapes: str, reading: str = "grey", beside: str = "") -> Layout:
-    """A layout whose photos and truths lie in the same shapes, but for one name."""
+    """A layout in which photos and ground truths lie alike, but for the name of one folder."""
     of_photos, of_truths = ([shape.replace("KIND", f"(?:{kind})") for shape in shapes] for kind in (photos, truths))
     return Layout(tree, of_photos, of_truths, reading, beside)
 

@@ -1,6 +1,6 @@
 """Finding portraits and their ground truths in the layouts that real data sets have (`helpers.datasets.layout_table`).
 
-Photos and truths are paired by file name. No picture is opened, so 100,000 files take seconds.
+Photos and ground truths are paired by file name. No picture is opened, so 100,000 files take seconds.
 """
 
 import os
@@ -171,7 +171,7 @@ def _recognise(folder: Path | str, tree: Tree) -> str:
 
 
 def _fits(layout: Layout, pictures: list[str], tree: Tree) -> bool:
-    """Whether there are folders with photos, with truths, and the one by which the layout is known."""
+    """Whether there are folders with photos, with ground truths, and the one by which the layout is known."""
     sides = (any(_matched(patterns, path) for path in pictures) for patterns in (layout.photos, layout.truths))
     return all(sides) and (not layout.beside or any(_matched([layout.beside], path) for path in tree))
 

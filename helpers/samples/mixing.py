@@ -142,7 +142,7 @@ def _refuse_repeats(sources: Sequence[Source]) -> None:
 def _pairs_of(source: Source, truth: str) -> dict[str, list[Pair]]:
     """{split: pairs} of a source. Warnings name what had to be left out and which ground truths are odd."""
     splits = find_splits(source.folder, truth, source.layout)
-    if not any(found.pairs for found in splits.values()):  # no such truths, but perhaps the usual ones
+    if not any(found.pairs for found in splits.values()):  # no mattes, but perhaps annotations
         splits = find_splits(source.folder, layout=source.layout)
     for split, found in splits.items():
         if found.left_out():
@@ -180,7 +180,7 @@ def _remarks(source: Source, pairs: list[Pair]) -> list[str]:
 
 
 def _datasets_of(source, pairs, split, transform, seed, least):
-    """The dataset of a source's photos and that of its cutouts, which are their own truths and need backgrounds."""
+    """The dataset of a source's photos, and that of its cutouts, which need backgrounds."""
     cutouts = [pair for pair in pairs if pair.is_cutout]
     photos = [pair for pair in pairs if not pair.is_cutout]
     datasets = [PortraitDataset(photos, transform, seed, least)] if photos else []
