@@ -132,7 +132,7 @@ def _unpaired(splits: dict[str, Found]) -> Iterator[Finding]:
 
 
 def _passed_over(splits: dict[str, Found]) -> Iterator[Finding]:
-    """Findings for the files beside photos and ground truths that are not photos by their names, once for each folder."""
+    """Findings for the files beside the pairs that are not photos by their names, once for each folder."""
     seen: set[Path] = set()
     for split, found in splits.items():
         paths = [path for pair in found.pairs for path in (pair.image, pair.truth)]
