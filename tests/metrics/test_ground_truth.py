@@ -115,5 +115,3 @@ def test_folders_without_truths(tmp_path):
     draw(tmp_path, "image/a.jpg", "matte/b.png")
     with pytest.raises(FileNotFoundError, match=r"there \(pairs\): left out of train: .*1 \(a.jpg\).*1 \(b.png\)"):
         find_truths(tmp_path)
-
-
