@@ -12,6 +12,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # albumentations asks the network for its newest version unless this is set.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-# A thread of torch that waits for another one sleeps. Otherwise it spins, and beside other work on the same cores it takes
-# from the other thread the very time that it waits for.
+# A thread of torch that waits for another one sleeps. Otherwise it spins, and beside other work on the same cores it
+# takes from the other thread the very time that it waits for.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -63,7 +63,9 @@ def test_figures_keep_their_pixels_and_lose_an_opaque_alpha_channel(opacity, mod
 
 def test_show_source_shows_the_code_that_runs_and_its_file():
     markdown = show_source(rmse).data
-    assert markdown.startswith("*helpers/losses.py*\n```python\ndef rmse(pred: Tensor, true: Tensor, mask: Tensor | None = None) -> Tensor:")
+    assert markdown.startswith(
+        "*helpers/losses.py*\n```python\ndef rmse(pred: Tensor, true: Tensor, mask: Tensor | None = None) -> Tensor:"
+    )
     assert "(pred - true) ** 2" in markdown
     assert markdown.endswith("\n```")
 
