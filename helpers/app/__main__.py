@@ -24,9 +24,9 @@ ASK = object()
 
 
 def password_of(given: object) -> str | None:
-    """The page's password: what the command line gave, or what is typed for `ASK`, or the variable; None if there is none.
+    """The page's password: from the command line, typed if it gave `ASK`, or from the variable; None if there is none.
 
-    Raises ValueError for an empty one, which a variable that is not set leaves behind.
+    Raises ValueError for an empty password, such as "$NAME" gives if the variable is not set.
     """
     if given is None:
         return os.environ.get(PASSWORD) or None
@@ -39,21 +39,21 @@ def password_of(given: object) -> str | None:
     return password
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Command line: serve the page until Ctrl-C; see `--help`."""
     begin()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.app", description="The web page: a photo in, its cutout out."
     )
-    parser.add_argument("--weights", metavar="FILE", help="weights of the network (default: "
-                        "saved_models/final_model_ckpt.pth if it is there, else the weights of this project)")  # fmt: skip
+    parser.add_argument("--weights", metavar="FILE", help="weights of the network; default: your own "
+                        "saved_models/final_model_ckpt.pth if it is there, else this project's weights")  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this computer "
                         "alone); any other needs a password")  # fmt: skip
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--password", nargs="?", const=ASK, metavar="PASSWORD", help="what to log in with as user "
-                        f"{USER}. Without a PASSWORD you are asked for it. Every user of this computer can read the "
-                        f"command line: set the environment variable {PASSWORD} instead, or be asked. A password travels "
-                        "in the clear: on a network that you do not trust, put https in front of the page")  # fmt: skip
+    parser.add_argument("--password", nargs="?", const=ASK, metavar="PASSWORD", help="the password for user "
+                        f"{USER}; without a PASSWORD you are asked for it. Every user of this computer can read the "
+                        f"command line: set the environment variable {PASSWORD} instead, or be asked. The password "
+                        "is sent unencrypted: on a network that you do not trust, put https in front")  # fmt: skip
     options = parser.parse_args(arguments)
     try:
         password = password_of(options.password)

@@ -1,18 +1,20 @@
-"""What the web page does with uploaded photos: their limits, their cutouts, and the files of both; no Gradio in it."""
+"""What the web page does with uploaded photos: it checks limits, cuts out, and keeps the files. Without Gradio."""
 
 import logging
 import re
 import secrets
 import shutil
 import zipfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout.foreground import checkerboard, opaque, over
+from helpers.cutout.matter import Matter
 from helpers.cutout.output import INVISIBLE, Look, blurred_background, is_invisible, render
 from helpers.files.colour_profiles import in_srgb
 from helpers.files.photos import look_inside, open_photo
@@ -33,13 +35,13 @@ BACKGROUNDS = ("Transparent", "White", "Colour", "Blurred", "Picture")
 
 
 class Refused(ValueError):
-    """Why there is no cutout of a photo, in words for its owner: no paths of the server, no traceback."""
+    """The reason why there is no cutout, in words for the visitor: without paths of the server or a traceback."""
 
 
 class Work(NamedTuple):
-    """A photo that was cut out: the uploaded file, a folder of its own for its results, what its owner should know.
+    """A photo that was cut out: the uploaded file, a folder for its results, and a note for its owner.
 
-    All results are written before anybody learns the folder's name, which nobody can guess.
+    All results are written before anybody gets to know the folder's name, which nobody can guess.
     """
 
     photo: Path
@@ -47,51 +49,56 @@ class Work(NamedTuple):
     note: str
 
     @property
-    def cutout(self):
+    def cutout(self) -> Path:
         """The RGBA PNG at the photo's size, named after the photo: `a.b.jpg` → `a.b_cutout.png`."""
         return self.folder / f"{self.photo.stem}_cutout.png"
 
     @property
-    def original(self):
+    def original(self) -> Path:
         """A preview of the photo."""
         return self.folder / "original.jpg"
 
     @property
-    def alpha(self):
+    def alpha(self) -> Path:
         """A preview of the alpha matte, in grey."""
         return self.folder / "alpha.jpg"
 
-    def forget(self):
+    def forget(self) -> None:
         """Delete the results; the upload is deleted in time by Gradio."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Desk:
-    """Where photos are worked on: one after another in one thread, so that memory is that of one photo at a time."""
+    """Works on photos one after another in one thread, so that it needs the memory of one photo only."""
 
-    def __init__(self, matter):
+    def __init__(self, matter: Matter):
         self.matter, self.thread = matter, ThreadPoolExecutor(1)
 
-    def cut(self, photo):
-        """Cut out the photo in the file `photo`, the only time that the network sees it; returns its `Work`."""
+    def cut(self, photo: Path | str) -> Work:
+        """Cut out the photo in a file; returns its `Work`. The network is not needed for this photo again."""
         return self._within_limit(Path(photo).name, self._cut, Path(photo))
 
-    def place(self, work, kind, colour=None, picture=None):
+    def place(
+        self, work: Work, kind: str, colour: str | None = None, picture: Path | str | None = None
+    ) -> tuple[Path, Path]:
         """Put a cutout on a background: one of `BACKGROUNDS`, the third being `colour`, the last the file `picture`.
 
-        Returns the paths of the PNG to download and of its preview. The network has no part in it.
+        Returns the paths of the PNG to download and of its preview. The network is not needed.
         """
         return self._within_limit(work.photo.name, self._place, work, kind, colour, picture)
 
-    def cut_all(self, photos, tell=lambda done, text: None):
+    def cut_all(
+        self, photos: Sequence[Path | str], tell: Callable[[float, str], object] = lambda done, text: None
+    ) -> tuple[Path | None, str]:
         """Cut out a batch of files into one zip of RGBA PNGs: its path, None if nothing is in it, and a report.
 
-        What is refused is named in the report with its reason, and the others go on. `tell` is called before every
-        photo with the share that is done and a text.
+        The report names each refused photo with the reason; the others are done. `tell` is called before every photo
+        with the share that is done, in [0, 1], and a text.
         """
         if len(photos) > MAX_PHOTOS:
             return None, f"{len(photos)} photos are too many: at most {MAX_PHOTOS} at once."
-        notes, names = [], set()
+        notes: list[str] = []
+        names: set[str] = set()
         archive = _new_folder() / "cutouts.zip"
         with zipfile.ZipFile(archive, "w") as pack:  # PNGs get no smaller by being packed again
             for index, photo in enumerate(photos):
@@ -157,10 +164,10 @@ class Desk:
         return file, folder / "shown.jpg"
 
 
-def open_checked(path):
-    """The photo in an uploaded file as `open_photo` gives it, and what its owner should know ("" if nothing).
+def open_checked(path: Path | str) -> tuple[Image.Image, str]:
+    """The photo in an uploaded file, as from `open_photo`, and a note for its owner, or "".
 
-    It is decoded only if its header keeps the limits. Raises `Refused`, or FileNotFoundError if the file is gone.
+    It is decoded only if its header is within the limits. Raises `Refused`, or FileNotFoundError if the file is gone.
     """
     path = Path(path)
     try:
@@ -179,7 +186,7 @@ def open_checked(path):
         raise Refused(f"{path.name}: not a readable picture, or a huge one") from None
 
 
-def _new_folder(parent=None):
+def _new_folder(parent: Path | None = None) -> Path:
     folder = (parent or temporary_home()) / secrets.token_urlsafe(16)
     folder.mkdir(mode=0o700, parents=True)
     return folder
@@ -190,8 +197,8 @@ def _forget_result(future):
         future.result().forget()
 
 
-def _free_name(path, names):
-    """The name of a file in an archive that holds `names` already, and from now on this one."""
+def _free_name(path: Path, names: set[str]) -> str:
+    """A name for a file in an archive that is not among `names` yet; it is added to them."""
     name, count = path.name, 1
     while name.casefold() in names:
         count += 1
@@ -200,15 +207,15 @@ def _free_name(path, names):
     return name
 
 
-def _preview(picture):
+def _preview(picture: Image.Image) -> Image.Image:
     """A small picture for the page, in sRGB: it is saved without a profile."""
     small = picture.copy()
     small.thumbnail((PREVIEW, PREVIEW))
     return in_srgb(small)
 
 
-def _hex(colour):
-    """`#rrggbb` of what a browser's colour picker sends: that, `rgba(12.3, 45, 6, 1)` or nothing."""
+def _hex(colour: str | None) -> str | None:
+    """`#rrggbb` from what a browser's colour picker sends: the same, `rgba(12.3, 45, 6, 1)`, or nothing."""
     if not colour or colour.startswith("#"):
         return colour
     return "#" + "".join(f"{min(round(float(number)), 255):02x}" for number in re.findall(r"[\d.]+", colour)[:3])

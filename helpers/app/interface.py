@@ -7,10 +7,11 @@ import ipaddress
 import os
 import re
 from collections import deque
+from typing import Any
 
 from helpers.app.desk import BACKGROUNDS, KEEP, LIMITS, MAX_BYTES, MAX_PHOTOS, Desk, Refused
 from helpers.app.temporary import temporary_home
-from helpers.cutout import load_matter
+from helpers.cutout import Matter, load_matter
 from helpers.files.photos import photo_extensions
 
 try:
@@ -18,6 +19,7 @@ try:
     from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
     from starlette.middleware import Middleware  # of what Gradio is built on
     from starlette.responses import PlainTextResponse
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from helpers.app.limits import BROKEN, BoundedBodies, SlowLogins
 except ModuleNotFoundError as error:
@@ -40,16 +42,17 @@ FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
 
 
 class _LocalOnly:
-    """Adds the `POLICY` to all answers, takes out of pages what refers to other servers, and asks none for a visitor.
+    """Keeps browsers and the server from asking other servers.
 
-    The policy alone does not hinder a browser from connecting in advance, as some releases ask with rel="preconnect".
-    Gradio takes an address for the name of a file: by its release it fetches what lies there, or sends visitors there.
+    It adds the `POLICY` to all answers and removes references to other servers from pages: the policy alone does not
+    stop a browser from connecting early where a page says rel="preconnect". It refuses addresses in place of files:
+    Gradio would fetch the address or send the visitor there.
     """
 
-    def __init__(self, app):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and "://" in scope["path"]:
             return await PlainTextResponse("only files of this page", 403)(scope, receive, send)
         is_page = False
@@ -67,9 +70,11 @@ class _LocalOnly:
 
 
 class Page(gr.Blocks):
-    """The page, which can only be launched safely."""
+    """The page; `launch` cannot make it unsafe."""
 
-    def launch(self, *, server_name="127.0.0.1", auth=None, **settings):
+    def launch(  # type: ignore[override]  # fewer arguments, so that nothing of it can be set aside
+        self, *, server_name: str = "127.0.0.1", auth: tuple[str, str] | None = None, **settings: Any
+    ) -> tuple[Any, str, str]:
         """Gradio's `launch`, with this page's limits and look, and nothing shared.
 
         Raises ValueError for a `server_name` that others can reach unless `auth`, a (user, password), is given.
@@ -87,7 +92,7 @@ class Page(gr.Blocks):
         )  # fmt: skip
 
     async def preprocess_data(self, block_fn, inputs, *arguments, **settings):
-        """Gradio's, for which a visitor's "file" may be an address: the server would fetch what lies there."""
+        """As Gradio's, but a visitor's "file" may not be an address: the server would fetch what is there."""
         traverse(inputs, _refuse_address, is_file_obj_with_meta)
         return await super().preprocess_data(block_fn, inputs, *arguments, **settings)
 
@@ -97,7 +102,7 @@ def _refuse_address(file):
         raise gr.Error("Only uploaded files are taken.", print_exception=False)
 
 
-def is_loopback(host):
+def is_loopback(host: str) -> bool:
     """Whether a server on this host name or address can be reached from this computer only."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -105,7 +110,7 @@ def is_loopback(host):
         return False
 
 
-def page(matter=None):
+def page(matter: Matter | None = None) -> Page:
     """The page as a `gr.Blocks` to launch; `matter` is a `Matter`, by default that of `load_matter()`.
 
     Errors as in `load_matter`.
@@ -125,7 +130,7 @@ def page(matter=None):
 
 
 def _forget_finished(queue):
-    """Let Gradio forget what was done long ago: it keeps all requests, and reckons with all of them at each new one."""
+    """Let Gradio forget old requests: it keeps all of them, and goes through all of them at each new one."""
     process, finished = queue.process_events, deque()
 
     async def process_and_forget(events, *arguments):

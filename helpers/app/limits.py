@@ -1,4 +1,4 @@
-"""What the web page takes from a visitor: bodies of requests that come in time, are not too large, and hold files."""
+"""Limits for visitors: the size and speed of what they send, that uploads hold only files, and wrong passwords."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from ipaddress import ip_network
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from gradio import route_utils
 from python_multipart.exceptions import FormParserError  # of what Gradio is built on, as is Starlette
@@ -26,22 +27,22 @@ LONGEST = 60  # seconds until the next password is taken
 ADDRESSES = 10_000  # whose wrong passwords are remembered
 SLOWEST = 10_000  # bytes a second that larger ones must come at
 
-_uploading = ContextVar("temporary files of the upload at hand")
+_uploading: ContextVar[list[Any]] = ContextVar("temporary files of the upload at hand")
 
 
 class BoundedBodies:
     """An ASGI middleware that refuses bodies which are too large or too slow, and leaves no file of a failed upload.
 
-    Servers wait for ever for the rest of a body, and Gradio forgets what it had written of it by then.
+    Servers wait for the rest of a body for ever, and Gradio forgets the files that it had begun.
     """
 
-    def __init__(self, app):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             return await self.app(scope, receive, send)
-        files = []
+        files: list[Any] = []
         token = _uploading.set(files)
         try:
             await self.app(scope, _bounded(receive, scope["path"]), send)
@@ -76,10 +77,10 @@ def _bounded(receive, path):
 
 
 class SlowLogins:
-    """An ASGI middleware that lets nobody guess passwords fast.
+    """An ASGI middleware that slows down the guessing of passwords.
 
-    `FREE` wrong passwords of one address cost nothing; after each further one, its next attempts are refused for a
-    time, which doubles from 2 seconds up to `LONGEST`. The right password ends it. Refused attempts are not tried.
+    An address may send `FREE` wrong passwords. After each further one its attempts are refused for a time, which
+    doubles from 2 seconds up to `LONGEST`. The right password sets the count back. Refused passwords are not tried.
     """
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic):
@@ -110,7 +111,7 @@ class SlowLogins:
 
 
 def _network_of(scope: Scope) -> str:
-    """Who asks: the address, of IPv6 the network, which one visitor has for themselves."""
+    """The visitor's address; of IPv6 the network of 64 bits, in which one visitor may use all addresses."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         return str(ip_network((host, 64 if ":" in host else 32), strict=False))
@@ -119,7 +120,7 @@ def _network_of(scope: Scope) -> str:
 
 
 class _FilesOnly(route_utils.GradioMultiPartParser):
-    """Gradio's reader of uploads, which would keep in memory, of any size, what else there is in a form."""
+    """Gradio's reader of uploads. Alone it would keep other fields of a form in memory, whatever their size."""
 
     def on_headers_finished(self):
         super().on_headers_finished()
@@ -130,7 +131,7 @@ class _FilesOnly(route_utils.GradioMultiPartParser):
             files.append(self._current_part.file.file)
 
 
-route_utils.GradioMultiPartParser = _FilesOnly
+route_utils.GradioMultiPartParser = _FilesOnly  # type: ignore[misc]  # Gradio looks for its class there
 
 
 def _broken(request, error):
@@ -138,4 +139,4 @@ def _broken(request, error):
 
 
 BROKEN = {FormParserError: _broken, ClientDisconnect: _broken}
-"""Exception handlers: a broken upload is the visitor's mistake, not the server's."""
+"""Exception handlers: a broken upload is the visitor's error, not the server's."""

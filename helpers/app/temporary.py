@@ -1,4 +1,4 @@
-"""The folder of what the web page writes: of one process alone, and gone with it, however it ends."""
+"""The folder for the web page's files: each process has its own, which is deleted when the process ends."""
 
 import atexit
 import os
@@ -9,17 +9,17 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows, where what a killed process leaves behind stays
-    fcntl = None
+except ImportError:  # Windows, where files of a killed process stay
+    fcntl = None  # type: ignore[assignment]
 
 HELD = "portrait-page-"
-"""How the name of a folder begins that its process has locked for as long as it lives."""
+"""The first part of the names of folders that a running process has locked."""
 
 
-def temporary_home():
-    """The folder of all uploads and results: of this process alone, for its user only, gone when it ends.
+def temporary_home() -> Path:
+    """The folder of this process for all uploads and results. Only its user may read it; it is deleted at the end.
 
-    When it is made, those of processes that were killed are removed.
+    When it is created, folders of processes that were killed are deleted.
     """
     if "GRADIO_TEMP_DIR" not in os.environ:  # where Gradio looks for it, at every request
         remove_abandoned()
@@ -28,8 +28,8 @@ def temporary_home():
     return Path(os.environ["GRADIO_TEMP_DIR"])
 
 
-def _hold(folder):
-    """Lock a new folder, and give it a name that tells so: nobody finds it under that name before it is locked."""
+def _hold(folder: Path) -> Path:
+    """Lock a new folder, and only then give it a name that starts with `HELD`."""
     if fcntl:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,8 +37,8 @@ def _hold(folder):
     return folder
 
 
-def remove_abandoned():
-    """Remove this user's folders whose processes have died."""
+def remove_abandoned() -> None:
+    """Delete the folders of this user's processes that have died."""
     for folder in Path(tempfile.gettempdir()).glob(f"{HELD}*") if fcntl else ():
         with suppress(OSError):  # another user's, or its process lives
             lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)

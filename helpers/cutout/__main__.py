@@ -11,7 +11,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from PIL import ImageColor
+from PIL import Image, ImageColor
 
 from helpers.cutout.batch import cut_bytes, cut_files, plan, reason_of
 from helpers.cutout.foreground import foreground_colours, opaque, over
@@ -27,15 +27,15 @@ PIPE = "-"
 SMALLEST = 32  # pixels a side, of which a U²-Net's deepest stage leaves one
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Cut out what the command line names; returns the exit code.
 
-    0: all done. 1: some skipped, each named with its reason. 2: nothing could be begun, as there is no such path,
-    colour or weight file. 130: after Ctrl-C. Wrong arguments end it with 2, too, by `SystemExit`.
+    0: all done. 1: some photos were skipped; each is named with the reason. 2: nothing could be started, because a
+    path, colour or weight file does not exist. 130: after Ctrl-C. Wrong arguments raise `SystemExit` with 2.
     """
     begin()
     options = _options(arguments)
-    # Pillow warns of damage that it can live with, and of pictures half as large as those it refuses.
+    # Pillow warns of damage that it repairs, and of pictures half as large as those that it refuses.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         look = Look(options.kind, _background(options.background))
@@ -58,7 +58,7 @@ def main(arguments=None):
         return 2
 
 
-def _pipe(matter, look):
+def _pipe(matter: Matter, look: Look) -> int:
     """A photo from the standard input, its PNG to the standard output."""
     try:
         encoded, note = cut_bytes(matter, sys.stdin.buffer.read(), look, "standard input")
@@ -72,8 +72,8 @@ def _pipe(matter, look):
     return 0
 
 
-def _background(text):
-    """A `Look`'s background of what the command line says."""
+def _background(text: str | None) -> str | Image.Image | None:
+    """The background of a `Look`, from the command line."""
     if text in (None, "none"):
         return None
     if text == "blur":
@@ -86,7 +86,7 @@ def _background(text):
     return opaque(open_photo(text))
 
 
-def _options(arguments):
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.cutout", description="Cut people out of photos: transparent PNG files, at the photos' "
         "own size.", epilog="Exit code: 0 all done, 1 some skipped (each named with the reason), 2 nothing begun.",
@@ -108,8 +108,8 @@ def _options(arguments):
         kinds.add_argument("--mask-only" if kind == "mask" else f"--{kind}", dest="kind", action="store_const",
                            const=kind, default="cutout", help=text)  # fmt: skip
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint, an original weight file, "
-                        ".safetensors or .onnx; default: your own "
-                        "saved_models/final_model_ckpt.pth if it is there, else the weights of this project")  # fmt: skip
+                        ".safetensors or .onnx; default: your own saved_models/final_model_ckpt.pth if it is there, "
+                        "else the weights of this project")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the network's input; default: what it was "
                         "trained at")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=min(usable_cores(), 4), metavar="N", help="photos at the same "

@@ -1,8 +1,9 @@
-"""Files and folders of photos cut out into files: which output belongs to which, and the work, several at a time."""
+"""Photos in files and folders, cut out into files: which file is written for which photo, and the work itself."""
 
 import threading
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from itertools import chain, count
@@ -10,14 +11,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-from helpers.cutout.output import render
+from helpers.cutout.matter import Matter
+from helpers.cutout.output import Look, render
 from helpers.files.atomic import whole_file
 from helpers.files.folders import find_pictures, is_photo, no_photos
 from helpers.files.photos import look_inside, open_photo
 from helpers.files.png import encode_png
 
 PIXELS_AT_ONCE = 60_000_000
-"""Photos of together more pixels are not worked on at the same time; a larger one is, alone. It bounds the memory."""
+"""The most pixels of the photos that are worked on at a time. It bounds the memory; a larger photo is done alone."""
 
 
 class Plan(NamedTuple):
@@ -35,12 +37,12 @@ class Outcome(NamedTuple):
     skipped: list[str]
     seconds: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         rate = self.done / max(self.seconds, 1e-9)
         return f"{self.done} done, {len(self.skipped)} skipped, {rate:.2f} images/s"
 
 
-def plan(paths, out=None):
+def plan(paths: Iterable[Path | str], out: Path | str | None = None) -> Plan:
     """Which file is written for which photo, as a `Plan`; nothing is touched yet.
 
     `paths` are files, and folders in which photos are looked for as in `helpers.files.folders`, in sub-folders, too.
@@ -48,37 +50,42 @@ def plan(paths, out=None):
     `out` may name the file itself if there is one photo and the name ends in .png. Without it they become
     `photo_cutout.png` beside the photo and `FOLDER_cutouts/sub/photo.png` beside the folder.
 
-    No two photos get one output, even where upper and lower case are the same, and none gets the place of one of the
-    photos: they are told apart as `photo.jpg.png`, then `photo.jpg-2.png`, in the order of their paths.
-    Raises FileNotFoundError for a missing path and for folders without photos, ValueError for an `out` that cannot be.
+    No two photos get the same output, even where upper and lower case are the same, and no output replaces one of the
+    photos. Such outputs are named `photo.jpg.png`, then `photo.jpg-2.png`, in the order of the photos' paths.
+    Raises FileNotFoundError for a missing path and for folders without photos, and ValueError for an impossible `out`.
     """
-    paths, out = [Path(path) for path in paths], Path(out) if out else None
+    return _plan([Path(path) for path in paths], Path(out) if out else None)
+
+
+def _plan(paths: list[Path], out: Path | None) -> Plan:
     if out and not out.is_dir() and (out.exists() or is_photo(out.name)):
         if len(paths) > 1 or paths[0].is_dir() or out.suffix.lower() != ".png":
             raise ValueError(f"{out}: must be a folder, or end in .png to be the cutout of a single photo")
         if _key(out) == _key(paths[0]):
             raise ValueError(f"{out}: is the photo itself, which would be overwritten; give the cutout another name")
         return Plan([(_existing(paths[0]), out)], [], [])
-    wishes, skipped, passed_over = {}, [], []  # {photo: (folder of its output, what is added to its name)}
+    requests: dict[str, tuple[Path, Path, str]] = {}  # photo: itself, the folder of its output, what its name gets
+    skipped: list[str] = []
+    passed_over: list[Path] = []
     for path in paths:
         if path.is_dir():
             place = out or path.resolve().with_name(f"{path.resolve().name}_cutouts")
             found = _pictures_below(path, place, skipped)
             passed_over += found.passed_over
             for file in found.photos:
-                wishes.setdefault(_key(file), (file, place / file.relative_to(path).parent, ""))
+                requests.setdefault(_key(file), (file, place / file.relative_to(path).parent, ""))
         else:
-            wishes.setdefault(_key(_existing(path)), (path, out or path.parent, "" if out else "_cutout"))
-    if not wishes:
+            requests.setdefault(_key(_existing(path)), (path, out or path.parent, "" if out else "_cutout"))
+    if not requests:
         raise FileNotFoundError(no_photos(", ".join(map(str, paths)), passed_over))
-    return Plan(_told_apart(wishes), skipped, passed_over)
+    return Plan(_told_apart(requests), skipped, passed_over)
 
 
-def cut_files(matter, outputs, look, jobs):
+def cut_files(matter: Matter, outputs: list[tuple[Path, Path]], look: Look, jobs: int) -> Outcome:
     """Write the `outputs` of a plan with a `Matter` in this `Look`, `jobs` at a time; returns the `Outcome`.
 
-    A progress bar, and what is skipped and why, go to the error output. Whatever a photo or its place holds against
-    it, the others are done. Ctrl-C ends it after the photos begun: all files are whole.
+    The error output gets a progress bar, and a line with the reason for each photo that is skipped; the others are
+    done. After Ctrl-C, the photos at hand are finished, so that all files are whole.
     """
     from tqdm import tqdm  # takes as long to import as all of this module
 
@@ -98,17 +105,17 @@ def cut_files(matter, outputs, look, jobs):
     return Outcome(len(outputs) - len(skipped), skipped, perf_counter() - begin)
 
 
-def cut_bytes(matter, data, look, name):
-    """The PNG file, as `bytes`, of the photo in the `bytes` of a file, and a note of what was left out of it or None.
+def cut_bytes(matter: Matter, data: bytes, look: Look, name: str) -> tuple[bytes, str | None]:
+    """The PNG file (`bytes`) for a photo file (`bytes`), and a note on frames or pages that were left out, or None.
 
-    Raises ValueError by its `name` for what is no readable photo.
+    Raises ValueError with the `name` if it is not a readable photo.
     """
     _, note = look_inside(data, name)
     return encode_png(render(matter, open_photo(data, name), look)), f"{name}: {note}" if note else None
 
 
-def reason_of(path, error):
-    """The line that tells why there is no cutout of a photo, with its name in any case."""
+def reason_of(path: Path | str, error: Exception) -> str:
+    """The line that says why there is no cutout of a photo; it always names the photo."""
     text = str(error) or type(error).__name__
     return text if str(path) in text else f"{path}: {text}"
 
@@ -116,7 +123,7 @@ def reason_of(path, error):
 def _cut(matter, photo, target, look, room):
     """Write one output if it can be; returns whether it is done, and a note or None.
 
-    What was raised is told and dropped here, not kept for the end: with it would be kept what the photo has of memory.
+    An error becomes a line here. If it was kept until the end, the photo's memory would be kept with it.
     """
     try:
         return True, _write(matter, photo, target, look, room)
@@ -176,17 +183,17 @@ def _existing(path):
     return path
 
 
-def _told_apart(wishes):
+def _told_apart(requests):
     """[(photo, output)] of {key: (photo, folder, addition to its name)}, no output twice or in the place of a photo."""
-    names = {key: _names(*wish) for key, wish in wishes.items()}
+    names = {key: _names(*request) for key, request in requests.items()}
     targets = {key: next(candidates) for key, candidates in names.items()}
-    wanted, taken = Counter(map(_key, targets.values())), set(wishes)
+    wanted, taken = Counter(map(_key, targets.values())), set(requests)
     clashing = [key for key, target in targets.items() if wanted[_key(target)] > 1 or _key(target) in taken]
     taken.update(wanted)
     for key in clashing:
         targets[key] = next(target for target in names[key] if _key(target) not in taken)
         taken.add(_key(targets[key]))
-    return [(photo, targets[key]) for key, (photo, _, _) in wishes.items()]
+    return [(photo, targets[key]) for key, (photo, _, _) in requests.items()]
 
 
 def _names(photo, folder, addition):

@@ -1,7 +1,10 @@
 """The person's own colours, without the background that shines through hair; and the person on another background."""
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from helpers.cutout.tiles import enlarged, tiles
@@ -11,30 +14,45 @@ REDUCED = 2**19
 """Pixels of the picture in which colours are estimated from coarse to fine; finer than that, only near soft edges."""
 
 PASSES = 2
-"""Times that each level is gone over."""
+"""Passes over each level."""
 
 NEAR = 4
-"""Pixels around soft ones that get the estimated colour as well: other programs blend them when they resize."""
+"""Pixels around soft ones that get the estimated colour, too: other programs mix them when they resize."""
 
 EPSILON = 1e-3
-"""Weight of what the coarser level knows, where nothing in a window is foreground, or nothing background."""
+"""Weight of the coarser level's colour. It decides where a window holds no foreground, or no background."""
 
 
-def foreground_colours(photo, alpha):
-    """The person's own colours (H, W, 3) uint8: what each pixel would be without the background shining through.
+def foreground_colours(photo: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Estimate the person's own colours: what each pixel would be without the background shining through.
 
-    `photo` is (H, W, 3) uint8, `alpha` (H, W) float32 in [0, 1]. Without it, hair on a new background keeps a rim of
-    the old one. From coarse to fine, as Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020; on each
-    level by blur fusion, Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021, with a window of 3 × 3, and
-    with the background corrected like the foreground. Where the alpha is 0 or 1 and nothing soft is near, the photo's
-    colours are the answer. Memory beyond the result is bounded, whatever the photo's size.
+    With the photo's colours instead, hair on a new background keeps a rim of the old background.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8 array
+        RGB.
+    alpha : (H, W) float32 array
+        The person's share of each pixel, in [0, 1].
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        RGB. Where the alpha is 0 or 1 and no soft edge is near, these are the photo's colours.
+
+    Notes
+    -----
+    The colours are estimated from coarse to fine, as in Germer et al., "Fast Multi-Level Foreground Estimation", ICPR
+    2020. On each level they are estimated by blur fusion (Forte, "Approximate Fast Foreground Colour Estimation", ICIP
+    2021) in windows of 3 × 3 pixels; here the background is corrected like the foreground. Memory beyond the result is
+    bounded, whatever the photo's size.
     """
     size = alpha.shape
     colours = photo.copy()
-    soft = cv2.inRange(alpha, 0.5 / 255, 1 - 0.5 / 255)  # what 8 bits tell from 0 and 1
-    if not soft.any():
+    between = cv2.inRange(alpha, 0.5 / 255, 1 - 0.5 / 255)  # neither 0 nor 1 in 8 bits
+    if not between.any():
         return colours
-    soft = cv2.dilate(soft, np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)) > 0
+    soft = cv2.dilate(between, np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)) > 0
     fore, back = (np.stack(planes) for planes in _coarse_to_fine(photo, alpha))
     for rows, columns in tiles(*size):
         there = soft[rows, columns]
@@ -48,7 +66,7 @@ def foreground_colours(photo, alpha):
     return colours
 
 
-def _widened(part, length):
+def _widened(part: slice, length: int) -> slice:
     """A slice with the pixels on both sides that the passes look at."""
     return slice(max(part.start - PASSES, 0), min(part.stop + PASSES, length))
 
@@ -78,10 +96,10 @@ def _coarse_to_fine(photo, alpha):
 
 
 def _fuse(photo, alpha, fore, back):
-    """Better colours of foreground and background; all planes are (h, w) float32 in [0, 1], three of a picture.
+    """Better colours of foreground and background; all planes are (h, w) float32 in [0, 1], three for a picture.
 
-    Each becomes the mean of its neighbours, weighted by how much they show of it, and takes up what is still missing
-    for the composite of both to be the photo.
+    Each colour becomes the mean of its neighbours, weighted by how much of it they show. Then the difference between
+    the photo and the composite of both is shared out between them.
     """
 
     def mean(x):
@@ -100,20 +118,43 @@ def _fuse(photo, alpha, fore, back):
     return fore, back
 
 
-def checkerboard(size):
-    """The light squares that stand for transparency in picture editors: an RGB `PIL.Image` of `size` (width, height)."""
+def checkerboard(size: tuple[int, int]) -> Image.Image:
+    """The light squares that mean transparency in picture editors, as an RGB picture of `size` (width, height)."""
     side = max(max(size) // 64, 4)
     across, down = (np.arange(pixels) // side for pixels in size)
     grey = np.where((across[None] + down[:, None]) % 2, 255, 204).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")
 
 
-def over(cutout, background):
-    """Composite an RGBA cutout over a colour (`"white"`, `"#rrggbb"`) or a picture, which is resized to fit.
+def over(cutout: Image.Image, background: str | Image.Image) -> Image.Image:
+    """Put a cutout on another background.
 
-    The background keeps its own colours, whatever the profile of the cutout (see `helpers.files.colour_profiles`), and
-    what is transparent in a picture becomes white. Returns an RGB `PIL.Image` of the cutout's size, with the `info` of
-    the cutout. Raises ValueError for an unknown colour, and where HDR colours are put together with other ones.
+    Parameters
+    ----------
+    cutout : PIL.Image
+        RGBA with straight alpha, as `Matter.cutout` returns it.
+    background : str or PIL.Image
+        A colour (`"white"`, `"#rrggbb"`), or a picture, which is resized to the cutout's size. Transparent parts of the
+        picture become white. It keeps its own colours if it and the cutout have different colour profiles.
+
+    Returns
+    -------
+    PIL.Image
+        RGB, of the cutout's size, with the cutout's colour profile and resolution in `info`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown colour, and if one of the two has HDR colours (PQ, HLG) and the other has not.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> half = Image.new("RGBA", (2, 1), (200, 0, 0, 255))
+    >>> half.putpixel((1, 0), (0, 0, 0, 0))
+    >>> shown = over(half, "#0000ff")
+    >>> shown.getpixel((0, 0)), shown.getpixel((1, 0))
+    ((200, 0, 0), (0, 0, 255))
     """
     if isinstance(background, str):
         background = Image.new("RGB", (1, 1), ImageColor.getrgb(background))
@@ -128,11 +169,11 @@ def over(cutout, background):
     return shown
 
 
-def opaque(picture):
+def opaque(picture: Image.Image) -> Image.Image:
     """A picture of any mode as RGB, on white where it is transparent; its `info` says what its numbers mean."""
     shown, meaning = in_colour(picture)
     if shown.mode == "RGBA":
         shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)  # white in any profile
     shown = shown.convert("RGB")  # a copy
-    shown.info = meaning
+    shown.info = dict[Any, Any](meaning)
     return shown

@@ -1,111 +1,149 @@
 """A loaded network that cuts people out of photos: from a photo to its alpha and its cutout, at its own size."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from helpers.config import FINAL
 from helpers.cutout.foreground import foreground_colours
 from helpers.cutout.onnx_cache import find_conversion, keep_conversion, key_of, may_have_gpu
-from helpers.cutout.predictors import OnnxPredictor, TorchPredictor
+from helpers.cutout.predictors import OnnxPredictor, Predictor, TorchPredictor
 from helpers.cutout.refine import refine
 from helpers.files.colour_profiles import in_colour
 from helpers.files.photos import to_rgb
 from helpers.network_input import trained_size
 
 STEP = 32
-"""A U²-Net halves its picture five times: of sides that 32 does not divide, its maps no longer lie on each other."""
+"""A U²-Net halves its picture five times: if 32 does not divide a side, its maps do not fit on each other."""
 
 BATCH = 8
 """Photos that the network sees at a time; more are no faster and need more memory."""
 
 
-def alpha_of(predict, photo, size):
+def alpha_of(predict: Predictor, photo: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """The alpha matte (H, W) float32 in [0, 1] of a photo (H, W, 3) uint8 RGB, at the photo's own size.
 
-    The network sees the photo made small, its aspect kept; `predict` is a predictor of `helpers.cutout.predictors`. Its map is
-    neither thresholded nor stretched: what it leaves between 0 and 1 becomes the soft edge (report, section 1), which
-    the photo itself tells in detail.
+    The network sees the photo made small, with its aspect kept; `predict` is one of `helpers.cutout.predictors`. Its
+    map is neither thresholded nor stretched: values between 0 and 1 become the soft edge (report, section 1), and the
+    photo itself gives the details.
     """
     small = shrink(photo, size)
     rough = predict(small.transpose(2, 0, 1)[None])[0]
     return refine(rough, small, photo)
 
 
-def shrink(photo, size):
-    """A photo (H, W, 3) uint8 as the network sees it: (h, w, 3), of about `size` × `size` pixels in all.
+def shrink(photo: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A photo (H, W, 3) uint8 as the network sees it: (h, w, 3), with about `size` × `size` pixels.
 
-    Aspect kept, but for rounding both sides to multiples of `STEP`, and for photos so narrow that a side would fall
-    below it.
+    The aspect is kept, but both sides are rounded to multiples of `STEP`, and no side is smaller than `STEP`.
     """
     ratio = (photo.shape[0] / photo.shape[1]) ** 0.5
     height, width = (
         round(np.clip(side, STEP, max(size * size / STEP, STEP)) / STEP) * STEP for side in (size * ratio, size / ratio)
     )
-    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+Photo: TypeAlias = "Image.Image | NDArray[np.uint8]"
+"""A `PIL.Image` of any mode, or an (H, W, 3) uint8 array of RGB."""
 
 
 class Matter:
     """A loaded network that cuts people out of photos, from any number of threads at a time.
 
-    Photos are `PIL.Image` of any mode, as `helpers.files.photos.open_picture` returns them, or (H, W, 3) uint8 RGB arrays.
+    Photos are `PIL.Image` of any mode, as `helpers.files.photos.open_photo` returns them, or (H, W, 3) uint8 arrays of
+    RGB.
 
-    Attributes:
-        predict: one of `helpers.cutout.predictors`.
-        size: side in pixels of the square that has as many as the network's input.
+    Attributes
+    ----------
+    predict : TorchPredictor or OnnxPredictor
+        Computes the network's map.
+    size : int
+        The network's input has about `size` × `size` pixels.
     """
 
-    def __init__(self, predict, size):
+    def __init__(self, predict: Predictor, size: int):
         self.predict, self.size = predict, size
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What computes, in a few words, such as "u2net_lite, torch, cpu float32"."""
         return self.predict.name
 
-    def alpha(self, photo):
-        """The alpha matte (H, W) float32 in [0, 1] at the photo's size; what was transparent in the photo stays so."""
+    def alpha(self, photo: Photo) -> NDArray[np.float32]:
+        """Compute the alpha matte of a photo.
+
+        Parameters
+        ----------
+        photo : PIL.Image of any mode, or (H, W, 3) uint8 array of RGB
+
+        Returns
+        -------
+        (H, W) float32 array
+            In [0, 1], at the photo's size. Transparent parts of the photo stay transparent.
+
+        Raises
+        ------
+        ValueError
+            For an array of another shape or type, and for a picture whose numbers cannot be brought to 8 bits.
+        """
         pixels, opacity, _ = _pixels(photo)
         return _seen_through(alpha_of(self.predict, pixels, self.size), opacity)
 
-    def alphas(self, photos):
-        """The alpha mattes of several photos, as a list; those that the network sees at one size, it sees together."""
-        photos = [_pixels(photo) for photo in photos]
-        small = [shrink(pixels, self.size) for pixels, *_ in photos]
-        groups, mattes = defaultdict(list), [None] * len(photos)
+    def alphas(self, photos: Iterable[Photo]) -> list[NDArray[np.float32]]:
+        """The alpha mattes of several photos, as a list; the network computes those of one shape together."""
+        read = [_pixels(photo) for photo in photos]
+        small = [shrink(pixels, self.size) for pixels, *_ in read]
+        groups, mattes = defaultdict(list), {}
         for number, each in enumerate(small):
             groups[each.shape].append(number)
         for group in groups.values():
             for numbers in (group[start : start + BATCH] for start in range(0, len(group), BATCH)):
                 maps = self.predict(np.stack([small[number].transpose(2, 0, 1) for number in numbers]))
                 for number, rough in zip(numbers, maps, strict=True):
-                    pixels, opacity, _ = photos[number]
+                    pixels, opacity, _ = read[number]
                     mattes[number] = _seen_through(refine(rough, small[number], pixels), opacity)
-        return mattes
+        return [mattes[number] for number in range(len(read))]
 
-    def cutout(self, photo):
-        """An RGBA `PIL.Image` with straight alpha and clean foreground colours, at the photo's size.
+    def cutout(self, photo: Photo) -> Image.Image:
+        """Cut the person out of a photo.
 
-        What was transparent in the photo stays so. The cutout's `info` holds the colour profile and the resolution of
-        the photo's, so that `save` writes them.
+        Parameters
+        ----------
+        photo : PIL.Image of any mode, or (H, W, 3) uint8 array of RGB
+
+        Returns
+        -------
+        PIL.Image
+            RGBA with straight alpha and the person's own colours (see `foreground_colours`), at the photo's size.
+            Transparent parts of the photo stay transparent. `info` holds the photo's colour profile and resolution,
+            which `save` writes.
+
+        Raises
+        ------
+        ValueError
+            As `alpha` does.
         """
         pixels, opacity, info = _pixels(photo)
         alpha = alpha_of(self.predict, pixels, self.size)
         colours = foreground_colours(pixels, alpha)
         grey = cv2.convertScaleAbs(_seen_through(alpha, opacity), alpha=255)
         del pixels, alpha  # of a large photo, half of the memory
-        cutout = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
-        cutout[..., 3] = grey
-        cutout = Image.fromarray(cutout)
+        channels = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
+        channels[..., 3] = grey
+        cutout = Image.fromarray(channels)
         cutout.info = info
         return cutout
 
 
-def _pixels(photo):
+def _pixels(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[Any, Any]]:
     """RGB (H, W, 3) uint8 of a photo; its own opacity, None or (H, W) uint8; and the `info` that its cutout keeps."""
     if isinstance(photo, np.ndarray):
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
@@ -117,14 +155,14 @@ def _pixels(photo):
     return to_rgb(shown), np.asarray(shown.getchannel("A")) if shown.mode == "RGBA" else None, info
 
 
-def _seen_through(alpha, opacity):
-    """The alpha of what may have been transparent before; changes `alpha`."""
+def _seen_through(alpha: NDArray[np.float32], opacity: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    """`alpha` where the photo itself was opaque, less where it was transparent; changes `alpha`."""
     if opacity is not None:
         cv2.multiply(alpha, opacity, alpha, scale=1 / 255, dtype=cv2.CV_32F)
     return alpha
 
 
-def load_matter(weights=None, device=None, size=None):
+def load_matter(weights: Path | str | None = None, device: str | None = None, size: int | None = None) -> Matter:
     """Load a network that cuts people out of photos.
 
     Parameters
@@ -164,17 +202,17 @@ def load_matter(weights=None, device=None, size=None):
         raise ValueError(f"size={size}: the network needs {STEP} pixels at least")
     path = Path(weights or _default_weights())
     if path.suffix.lower() == ".onnx":
-        predict = OnnxPredictor(path, device)
-        return Matter(predict, predict.size_for(size))
+        file = OnnxPredictor(path, device)
+        return Matter(file, file.size_for(size))
     predict, trained = _fastest(path, device)
     return Matter(predict, size or trained)
 
 
-def _fastest(path, device):
+def _fastest(path: Path, device: str | None) -> tuple[Predictor, int]:
     """The fastest predictor of a weight file, and the size it was trained at.
 
-    ONNX Runtime on a CPU that is slow in bfloat16, if it is installed; torch, which takes two seconds to import,
-    anywhere else. The file converted to ONNX is kept for the next time.
+    That is ONNX Runtime, if it is installed, on a CPU without fast bfloat16. Anywhere else it is torch, which takes two
+    seconds to import. The file converted to ONNX is kept for the next time.
     """
     onnx, key = all(map(find_spec, ("onnx", "onnxruntime"))), None
     if onnx and path.is_file() and (device == "cpu" or device is None and not may_have_gpu()):
@@ -197,7 +235,7 @@ def _fastest(path, device):
     return OnnxPredictor(contents, "cpu"), trained_size(notes)
 
 
-def _default_weights():
+def _default_weights() -> Path:
     """The weights in saved_models/ that are taken without a name; raises FileNotFoundError if there are none."""
     from helpers.networks.pretrained import FOLDER, find_shipped
 

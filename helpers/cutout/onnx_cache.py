@@ -1,4 +1,4 @@
-"""Networks of weight files as ONNX, kept for the next start: it needs no torch then, which takes seconds to import."""
+"""Weight files converted to ONNX are kept, so that the next start need not import torch, which takes seconds."""
 
 import hashlib
 import os
@@ -9,26 +9,26 @@ from pathlib import Path
 from helpers.files.atomic import whole_file
 
 KEPT = 4
-"""The most networks that are kept; those not used for longest go first."""
+"""The largest number of networks that are kept; the one that was not used for longest goes first."""
 
 GPUS = ("nvidia*", "dxg", "kfd")
 """Devices under /dev that torch may compute on: NVIDIA's, those of Windows' Linux, AMD's."""
 
 
-def folder():
-    """Where they are kept: `$PORTRAIT_CACHE`, by default ~/.cache/portrait-matting."""
+def folder() -> Path:
+    """The folder of the conversions: `$PORTRAIT_CACHE`, by default ~/.cache/portrait-matting."""
     return Path(os.environ.get("PORTRAIT_CACHE") or Path.home() / ".cache" / "portrait-matting")
 
 
-def may_have_gpu():
-    """Whether torch could find something faster than the CPU on this machine, told without torch."""
+def may_have_gpu() -> bool:
+    """Whether torch may find something faster than the CPU on this machine; finds out without torch."""
     return platform.system() != "Linux" or any(any(Path("/dev").glob(name)) for name in GPUS)
 
 
-def key_of(weights):
-    """What tells the conversion of the file `weights`: its bytes, those of the code that converts it, and the machine's name.
+def key_of(weights: Path) -> str:
+    """The key of a weight file's conversion: a hash of the file, of the code that converts it, and of the host name.
 
-    The machine's, as another one may compute faster with torch. Raises OSError for a file that cannot be read.
+    The machine counts because another one may compute faster with torch. Raises OSError for an unreadable file.
     """
     digest = hashlib.sha256(platform.node().encode())
     helpers = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def key_of(weights):
     return digest.hexdigest()[:32]
 
 
-def find_conversion(key):
+def find_conversion(key: str) -> bytes | None:
     """The bytes of the .onnx file that was kept for a `key_of`, unharmed; None if there is none."""
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
         for path in folder().glob(f"{key}-*.onnx"):
@@ -50,7 +50,7 @@ def find_conversion(key):
     return None
 
 
-def keep_conversion(key, contents):
+def keep_conversion(key: str, contents: bytes) -> None:
     """Keep the bytes of an .onnx file for the next start; where nothing can be written, nothing is kept."""
     with suppress(OSError, RuntimeError):
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)  # the weights may be for their owner's eyes only
@@ -60,5 +60,5 @@ def keep_conversion(key, contents):
             path.unlink(missing_ok=True)
 
 
-def _name(key, contents):
+def _name(key: str, contents: bytes) -> str:
     return f"{key}-{hashlib.sha256(contents).hexdigest()[:32]}.onnx"

@@ -1,12 +1,14 @@
-"""What is written of a photo that is cut out: the cutout, on a background or beside the photo, its alpha, a trimap."""
+"""The picture to write for a photo: its cutout, on a background or beside the photo, its alpha, or a trimap."""
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from helpers.cutout.foreground import checkerboard, over
+from helpers.cutout.matter import Matter
 from helpers.files.colour_profiles import in_colours_of
 from helpers.files.photos import to_rgb
 
@@ -15,10 +17,10 @@ INVISIBLE = "transparent everywhere, so that there is nothing to see; save it wi
 KINDS = ("cutout", "mask", "trimap", "side-by-side")
 
 SURE = 0.05
-"""How far from 0 and 1 an alpha may be to count as background or person in a trimap."""
+"""The largest distance of an alpha from 0 or 1 that counts as background or person in a trimap."""
 
 UNKNOWN = 0.01
-"""How far the unknown band of a trimap reaches into what is sure on both sides, as a part of the longer side."""
+"""Width of the unknown band of a trimap on both sides of an edge, as a part of the photo's longer side."""
 
 _BLURRED_AT, _BLUR = 512, 12  # pixels of the longer side that a background is blurred at; the Gaussian's deviation
 
@@ -37,12 +39,12 @@ class Look(NamedTuple):
     background: str | Image.Image | None = None
 
 
-def render(matter, photo, look):
-    """The picture to write of a photo, an RGB or RGBA `PIL.Image`, which a `Matter` cuts out.
+def render(matter: Matter, photo: Image.Image, look: Look) -> Image.Image:
+    """The picture to write for a photo, an RGB or RGBA `PIL.Image`.
 
-    RGBA or, on a background, RGB; L for masks and trimaps; RGB and twice as wide for photo and cutout side by side, on
-    a checkerboard where transparent. Its `info` is the photo's: what its numbers mean, and its resolution. Where a
-    cutout's alpha is 0, so are its colours: nothing of the old background is left in the file.
+    It is RGBA, or RGB on a background; L for masks and trimaps; for photo and cutout side by side it is RGB and twice
+    as wide, with a checkerboard where nothing is. Its `info` is the photo's: what its numbers mean, and its resolution.
+    Where a cutout's alpha is 0, its colours are 0 too: nothing of the old background is left in the file.
     Raises ValueError for a photo that is transparent everywhere.
     """
     if is_invisible(photo):
@@ -58,15 +60,15 @@ def render(matter, photo, look):
     return shown
 
 
-def is_invisible(photo):
+def is_invisible(photo: Image.Image) -> bool:
     """Whether a photo is transparent everywhere, so that nothing of it may be shown."""
     return photo.mode == "RGBA" and photo.getchannel("A").getextrema()[1] == 0
 
 
-def trimap_of(alpha):
+def trimap_of(alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The trimap (H, W) uint8 of an alpha (H, W) in [0, 1]: 0 background, 255 person, 128 unknown.
 
-    Unknown is where the alpha is further than `SURE` from 0 and 1, and what lies around it or around a hard edge.
+    Unknown is where the alpha is further than `SURE` from 0 and 1, and the pixels around it and around hard edges.
     """
     reach = max(round(UNKNOWN * max(alpha.shape)), 1)
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
@@ -76,11 +78,11 @@ def trimap_of(alpha):
     return trimap
 
 
-def blurred_background(photo, cutout):
-    """What a photo shows beside the person, blurred: an RGB `PIL.Image` of the photo's size.
+def blurred_background(photo: Image.Image, cutout: Image.Image) -> Image.Image:
+    """The photo's background, blurred, without the person: an RGB `PIL.Image` of the photo's size.
 
-    Averages of a pixel's neighbourhood in which the person, cut out in `cutout`, counts nothing, nor what is
-    transparent in the photo: so nobody is surrounded by a glow of themselves.
+    Each pixel is the mean of its neighbourhood. The person, given by the alpha of `cutout`, has no weight in it, and
+    transparent parts of the photo have none: otherwise a glow of the person would surround them.
     """
     opacity = photo.getchannel("A") if photo.mode == "RGBA" else Image.new("L", photo.size, 255)
     seen = cv2.subtract(np.asarray(opacity), np.asarray(cutout.getchannel("A")))
@@ -97,13 +99,13 @@ def blurred_background(photo, cutout):
     return shown
 
 
-def _without_hidden_colours(cutout):
+def _without_hidden_colours(cutout: Image.Image) -> Image.Image:
     """An RGBA cutout with all channels 0 where its alpha is: it compresses better, too."""
     pixels = np.asarray(cutout)
     return Image.fromarray(cv2.copyTo(pixels, cv2.extractChannel(pixels, 3)))
 
 
-def _shown(photo, cutout, look):
+def _shown(photo: Image.Image, cutout: Image.Image, look: Look) -> Image.Image:
     """The cutout on its background and, if it is to be, beside its photo."""
     board = checkerboard(photo.size) if look.kind == "side-by-side" else None
     background = look.background or board

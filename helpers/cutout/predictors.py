@@ -1,24 +1,39 @@
 """What computes the network's map: torch or ONNX Runtime, called alike.
 
-A predictor is called with (B, 3, h, w) uint8 RGB pictures as a numpy array and returns their fused maps, (B, h, w)
-float32 in [0, 1], never stretched. Any number of threads may call it. Its `name` says what computes. Torch is imported
-by what needs it alone: it takes longer than ONNX Runtime takes for a photo.
+A predictor is called with (B, 3, h, w) uint8 RGB pictures as a numpy array. It returns their fused maps, (B, h, w)
+float32 in [0, 1], which are never stretched. Any number of threads may call it. Its `name` says what computes. Only
+`TorchPredictor` imports torch, which takes longer than ONNX Runtime takes for a photo.
 """
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from helpers.network_input import DEVIATION, LARGEST, MEAN, trained_size
 from helpers.startup import thread_limit
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from helpers.devices import Runtime
+
+
+class Predictor(Protocol):
+    """What computes the maps (B, h, w) float32 in [0, 1] of pictures (B, 3, h, w) uint8 RGB."""
+
+    name: str
+
+    def __call__(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]: ...
 
 
 class TorchPredictor:
     """A copy of a network of `helpers.networks.registry`, made ready to predict on a `helpers.devices.Runtime`."""
 
-    def __init__(self, model, runtime):
+    def __init__(self, model: "nn.Module", runtime: "Runtime"):
         import torch
 
         from helpers.networks.fuse import fused, name_of
@@ -30,7 +45,7 @@ class TorchPredictor:
         precision = str(runtime.amp_dtype or "float32").removeprefix("torch.")
         self.name = f"{name_of(model)}, torch, {runtime.device} {precision}"
 
-    def __call__(self, images):
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch
 
         from helpers.u2net import outputs_of
@@ -43,13 +58,13 @@ class TorchPredictor:
 class OnnxPredictor:
     """An .onnx file: one of ours, or another that takes one normalised picture and answers with a map in [0, 1] first.
 
-    `source` is its path, or its contents as `bytes`.
-    A file for one size of picture is fed with pictures of that size; a file for one picture at a time, one by one.
-    `device` is None, `"cpu"` or `"cuda"`. Raises FileNotFoundError for a missing file, ValueError naming one that is
-    damaged or has other inputs, where onnxruntime is not installed, and for a device it does not compute on.
+    `source` is its path, or its contents as `bytes`; `device` is None, `"cpu"` or `"cuda"`. If the file takes one size
+    only, pictures are resized to it; if it takes one picture at a time, they are given one by one.
+    Raises FileNotFoundError for a missing file. Raises ValueError with the file's name if it is damaged or has other
+    inputs, if onnxruntime is not installed, and for a device that it does not compute on.
     """
 
-    def __init__(self, source, device=None):
+    def __init__(self, source: Path | str | bytes, device: str | None = None):
         if not isinstance(source, bytes) and not Path(source).is_file():
             raise FileNotFoundError(f"{source}: no such file")
         self.path = Path("the exported network" if isinstance(source, bytes) else source)  # as errors name it
@@ -57,8 +72,8 @@ class OnnxPredictor:
         try:
             inputs, self.first = self.session.get_inputs(), self.session.get_outputs()[0].name
             shapes = [each.shape for each in inputs]  # their sizes may have names, too
-            told = self.session.get_modelmeta().custom_metadata_map
-            notes = {key: json.loads(told[key]) for key in ("config", "network") if key in told}
+            metadata = self.session.get_modelmeta().custom_metadata_map
+            notes = {key: json.loads(metadata[key]) for key in ("config", "network") if key in metadata}
             network, trained = notes.get("network", self.path.stem), trained_size(notes)
         except (ValueError, IndexError, RecursionError) as error:  # no UTF-8, no output at all, no JSON
             raise ValueError(f"{self.path}: its names or notes cannot be read ({error})") from error
@@ -77,7 +92,7 @@ class OnnxPredictor:
         unit = self.session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.name = f"{network}, onnxruntime, {unit}"
 
-    def size_for(self, asked=None):
+    def size_for(self, asked: int | None = None) -> int:
         """Side of the input in pixels: the one asked for, or what the network was trained at.
 
         Raises ValueError if the file is for another size only.
@@ -86,12 +101,12 @@ class OnnxPredictor:
             raise ValueError(f"{self.path}: computes at {self.fixed[0]} × {self.fixed[1]} pixels only, not at {asked}")
         return asked or self.trained
 
-    def __call__(self, images):
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = images.shape[2:]
         if self.fixed:
             images = np.stack([_resized(image.transpose(1, 2, 0), self.fixed).transpose(2, 0, 1) for image in images])
-        images = (images - self.mean) / self.deviation
-        maps = np.concatenate([self._run(part) for part in (np.split(images, len(images)) if self.alone else [images])])
+        inputs = (images - self.mean) / self.deviation
+        maps = np.concatenate([self._run(part) for part in (np.split(inputs, len(inputs)) if self.alone else [inputs])])
         if self.fixed:
             maps = np.stack([_resized(each, (height, width), cv2.INTER_LINEAR) for each in maps])
         return maps

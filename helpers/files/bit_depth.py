@@ -1,8 +1,11 @@
-"""Pictures of more than 8 bits in 8: which number is white is told by the file, or by the numbers themselves."""
+"""Pictures of more than 8 bits in 8: which number is white is stated by the file, or by the numbers themselves."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 FEWER_BITS = (255, 1023, 4095)
 """The largest numbers of 8, 10 and 12 bits: what a file of 16 bits holds if all its numbers are below 1/16 of white."""
@@ -14,10 +17,10 @@ FRACTIONS = ((0, 2, 1), (16, 510, 255), (4096, 131070, 65535))
 def in_8_bits(picture: Image.Image) -> Image.Image:
     """A grey picture of 16 or 32 bits, of whole numbers or of fractions, in mode "L"; any other as it is.
 
-    White is `info["white"]` where the file names it. Else whole numbers have 16 bits, or 8, 10 or 12 if all of them are
-    so small that 16 bits would show nothing but black. Fractions run from 0 to 1, to 255 or to 65535; a hundredth of
-    them may lie above, as highlights do. What is not a number (NaN) becomes 0. With `info["negative"]`, 0 is white.
-    Raises ValueError for numbers that can be none of these, such as signed ones.
+    White is `info["white"]` if the file names it. Otherwise whole numbers have 16 bits, or 8, 10 or 12 bits if all of
+    them are so small that they would be black in 16 bits. Fractions run from 0 to 1, 255 or 65535; one in a hundred may
+    lie above, as highlights do. NaN becomes 0. With `info["negative"]`, 0 is white.
+    Raises ValueError for other numbers, such as negative ones.
     """
     if not (picture.mode.startswith("I") or picture.mode == "F"):
         return picture
@@ -29,15 +32,15 @@ def in_8_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray(~grey if picture.info.get("negative") else grey)
 
 
-def _white(values: NDArray, told: int | None) -> int:
+def _white(values: NDArray[Any], stated: int | None) -> int:
     least, most = int(values.min(initial=0)), int(values.max(initial=0))
-    if least < 0 or most > max(told or 0, 65535):
+    if least < 0 or most > max(stated or 0, 65535):
         raise ValueError(f"its numbers run from {least} to {most}: signed, or of more than 16 bits; save it in 8 or 16 "
                          "bits")  # fmt: skip
-    return told or next((white for white in FEWER_BITS if most <= white), 65535)
+    return stated or next((white for white in FEWER_BITS if most <= white), 65535)
 
 
-def _white_of_fractions(values: NDArray) -> int:
+def _white_of_fractions(values: NDArray[Any]) -> int:
     numbers = values[np.isfinite(values)]
     low, high = np.percentile(numbers, (1, 99)) if numbers.size else (0, 0)
     for least, most, white in FRACTIONS:
@@ -47,7 +50,7 @@ def _white_of_fractions(values: NDArray) -> int:
                      "or 16 bits")  # fmt: skip
 
 
-def has_16_bits(picture: Image.Image) -> bool:
+def has_16_bits(picture: ImageFile) -> bool:
     """Whether an open colour file, not yet decoded, has 16 bits per colour, of which Pillow gives the upper 8."""
     return any(";16" in str(tile.args) for tile in picture.tile) and picture.mode in ("RGB", "RGBA", "LA")
 
@@ -55,5 +58,5 @@ def has_16_bits(picture: Image.Image) -> bool:
 def check_upper_bits(picture: Image.Image) -> None:
     """Raise ValueError for a picture that `has_16_bits`, decoded, if its colours use 12 bits of them or fewer."""
     colours = picture.getbands()[: 1 if picture.mode == "LA" else 3]
-    if max(picture.getchannel(name).getextrema()[1] for name in colours) < 16:
+    if max(np.asarray(picture.getchannel(name)).max() for name in colours) < 16:
         raise ValueError("no colour in its 16 bits reaches 1/16 of white: it may hold 12 bits; save it in 8 bits")

@@ -1,4 +1,4 @@
-"""The colours of a picture in any mode as RGB, what they mean, and pictures brought to each other's colours.
+"""Colours: a picture in any mode as RGB, what its numbers mean, and pictures converted to each other's meaning.
 
 Two entries of a picture's `info` say what its numbers mean: `icc_profile`, and `colour_chunks` of a PNG file, which
 `helpers.files.png` reads and writes. Without both they are sRGB.
@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from helpers.files.bit_depth import in_8_bits
@@ -27,11 +28,11 @@ _PRIMARIES = {
     9: (0.3127, 0.329, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046),
     11: (0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06), 12: (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
 }  # fmt: skip
-_CURVES = {
+_CURVES: dict[int, tuple[float, ...]] = {
     1: _BT709_CURVE, 4: (2.2,), 5: (2.8,), 6: _BT709_CURVE, 8: (1.0,), 13: _SRGB_CURVE, 14: _BT709_CURVE,
     15: _BT709_CURVE,
 }  # fmt: skip
-"""Parameters of ICC's `para` curves, by the numbers that cICP has for primaries and curves (ITU-T H.273, tables 2, 3)."""
+"""Primaries, and parameters of ICC's `para` curves, by the numbers that cICP uses (ITU-T H.273, tables 2 and 3)."""
 
 
 _SRGB_CICP = bytes([1, 13, 0, 1])
@@ -40,10 +41,10 @@ _SRGB_CICP = bytes([1, 13, 0, 1])
 def in_colour(picture: Image.Image) -> tuple[Image.Image, dict[str, Any]]:
     """A PIL picture in any mode as RGB, or RGBA if anything in it may be transparent; and what its numbers mean.
 
-    The second is `{}` for sRGB, else holds the entries `KEPT` for the `info` of a picture with these numbers. What
-    comes with an ICC profile of RGB, or as a PNG with chunks that tell its colours, keeps its numbers; for chunks a
-    profile is built that says the same. What comes with a profile of grey or CMYK is converted by it to sRGB. A profile
-    of another kind than the picture counts nothing.
+    The second is `{}` for sRGB. Otherwise it holds the entries `KEPT`, for the `info` of a picture with these numbers.
+    A picture with an ICC profile of RGB keeps its numbers. So does a PNG with `colour_chunks`, and a profile is built
+    that says the same. A picture with a profile of grey or CMYK is converted to sRGB. A profile of another kind than
+    the picture is ignored.
     """
     profile, chunks = picture.info.get("icc_profile"), picture.info.get("colour_chunks", {})
     space = _space(profile or b"")
@@ -74,7 +75,7 @@ def in_colours_of(picture: Image.Image, other: Image.Image) -> Image.Image | Non
     profile, target = own.get("icc_profile"), wanted.get("icc_profile")
     shown = picture.copy() if profile == target else _converted(picture, profile, target)
     if shown is not None:
-        shown.info = wanted
+        shown.info = dict[Any, Any](wanted)
     return shown
 
 
@@ -111,24 +112,25 @@ def _converted(picture: Image.Image, source: bytes | None, target: bytes | None)
     from PIL import ImageCms
 
     try:
-        profiles = [
-            ImageCms.ImageCmsProfile(BytesIO(profile)) if profile else ImageCms.createProfile("sRGB")
+        first, second = (
+            ImageCms.ImageCmsProfile(BytesIO(profile) if profile else ImageCms.createProfile("sRGB"))
             for profile in (source, target)
-        ]
-        return ImageCms.profileToProfile(picture, *profiles, outputMode="RGB")
+        )
+        return ImageCms.profileToProfile(picture, first, second, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
         return None
 
 
 def _meaning(chunks: dict[bytes, bytes], profile: bytes | None) -> dict[str, Any]:
-    """The entries `KEPT` of a picture with these chunks and this profile of RGB; chunks that tell nothing are dropped.
+    """The entries `KEPT` of a picture with these chunks and this profile of RGB.
 
-    cICP comes before the profile, the profile before sRGB, and sRGB before gAMA and cHRM (PNG, section 4.3).
+    cICP comes before the profile, the profile before sRGB, and sRGB before gAMA and cHRM (PNG, section 4.3). Chunks
+    without effect are dropped.
     """
     if len(chunks.get(b"cICP", b"")) == 4:
-        primaries, curve, *rest = chunks[b"cICP"]
-        is_known = rest == [0, 1] and primaries in _PRIMARIES and curve in _CURVES  # RGB, in its full range
-        profile = _profile_of(_PRIMARIES[primaries], _CURVES[curve]) if is_known else None
+        primaries, transfer, *rest = chunks[b"cICP"]
+        is_known = rest == [0, 1] and primaries in _PRIMARIES and transfer in _CURVES  # RGB, in its full range
+        profile = _profile_of(_PRIMARIES[primaries], _CURVES[transfer]) if is_known else None
         chunks = {b"cICP": chunks[b"cICP"]}
     elif profile:
         chunks = {}
@@ -148,8 +150,8 @@ def _meaning(chunks: dict[bytes, bytes], profile: bytes | None) -> dict[str, Any
 
 def _are_primaries(places: tuple[float, ...]) -> bool:
     """Whether (x, y) of white, red, green and blue are such that their sums are colours."""
-    (x, y), (_, *corners) = np.reshape(places, (4, 2)).T, np.reshape(places, (4, 2))
-    return bool((y > 1e-3).all() and abs(np.linalg.det(np.insert(corners, 2, 1, axis=1))) > 1e-3)
+    _, *corners = np.reshape(places, (4, 2))
+    return min(places[1::2]) > 1e-3 and bool(abs(np.linalg.det(np.insert(corners, 2, 1, axis=1))) > 1e-3)
 
 
 def _profile_of(places: tuple[float, ...], curve: tuple[float, ...]) -> bytes | None:
@@ -166,15 +168,20 @@ def _profile_of(places: tuple[float, ...], curve: tuple[float, ...]) -> bytes | 
     d50 = np.array([0.9642, 1, 0.8249])
     adapted = np.linalg.inv(bradford) @ np.diag(bradford @ d50 / (bradford @ white)) @ bradford
 
-    def fixed(values):
+    def fixed(values: ArrayLike) -> bytes:
         return struct.pack(f">{np.size(values)}i", *(round(float(value) * 65536) for value in np.ravel(values)))
 
-    def text(words):
-        return b"mluc" + struct.pack(">III2s2sII", 0, 1, 12, b"en", b"US", 2 * len(words), 28) + words.encode("utf-16-be")
+    def text(words: str) -> bytes:
+        header = struct.pack(">III2s2sII", 0, 1, 12, b"en", b"US", 2 * len(words), 28)
+        return b"mluc" + header + words.encode("utf-16-be")
 
     kind = {1: 0, 5: 3}[len(curve)]
-    tags = {b"desc": text("RGB as its PNG file tells"), b"cprt": text("no copyright"), b"wtpt": b"XYZ \0\0\0\0" + fixed(d50),
-            b"chad": b"sf32\0\0\0\0" + fixed(adapted)}  # fmt: skip
+    tags = {
+        b"desc": text("RGB as its PNG file says"),
+        b"cprt": text("no copyright"),
+        b"wtpt": b"XYZ \0\0\0\0" + fixed(d50),
+        b"chad": b"sf32\0\0\0\0" + fixed(adapted),
+    }
     for name, column in zip("rgb", (adapted @ columns).T, strict=True):
         tags[f"{name}XYZ".encode()] = b"XYZ \0\0\0\0" + fixed(column)
         tags[f"{name}TRC".encode()] = b"para" + struct.pack(">IHH", 0, kind, 0) + fixed(curve)

@@ -1,13 +1,18 @@
 """Reading pictures as they really are: turned by EXIF, grey, palette, 16-bit, CMYK, transparent, broken."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from io import SEEK_END, BytesIO
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
 from helpers.files.colour_profiles import in_colour
@@ -27,32 +32,36 @@ READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11
 """Extensions of photos that not every installation reads, and what to install for it."""
 
 
-def open_picture(path):
-    """The picture in a file as it is shown: decoded completely and turned by its EXIF orientation.
+Source: TypeAlias = "Path | str | bytes"
+"""A file, or what is in one."""
 
-    Raises FileNotFoundError for a missing file and ValueError that names an unreadable one.
+
+def open_picture(path: Path | str) -> Image.Image:
+    """The picture in a file as it is shown: decoded completely, and turned by its EXIF orientation.
+
+    Raises FileNotFoundError for a missing file, and ValueError with the name of an unreadable file.
     """
     return _open(path)[0]
 
 
-def open_photo(source, name=None):
+def open_photo(source: Source, name: Path | str | None = None) -> Image.Image:
     """The photo in a file, or in the `bytes` of one: an RGB or RGBA `PIL.Image` as it is shown, first frame only.
 
     Its `info` holds what its cutout should keep and nothing else: what its numbers mean, `icc_profile` and
-    `colour_chunks` (see `helpers.files.colour_profiles`), and `dpi` where the file names a resolution. Formats are those of `FORMATS` that are read here, HEIC with the package
-    pillow-heif. Errors as in `open_picture`, by `name` or the path; one of them is that the photo has more pixels than
-    Pillow's limit, twice `PIL.Image.MAX_IMAGE_PIXELS`.
+    `colour_chunks` (see `helpers.files.colour_profiles`), and `dpi` where the file names a resolution. The formats are
+    those of `FORMATS` that this installation reads; HEIC needs the package pillow-heif. Errors as in `open_picture`,
+    with `name` or the path. A photo of more pixels than twice `PIL.Image.MAX_IMAGE_PIXELS` is such an error.
     """
-    name = name or source
+    name = name or ("the photo" if isinstance(source, bytes) else source)
     picture = _open(_stream(source), formats=_formats(), name=name)[0]
     dpi = _resolution(picture.info.get("dpi"))
     with _readable(name):
         shown, meaning = in_colour(picture)
-    shown.info = meaning | ({"dpi": dpi} if dpi else {})
+    shown.info = dict[Any, Any](meaning | ({"dpi": dpi} if dpi else {}))
     return shown
 
 
-def look_inside(source, name=None):
+def look_inside(source: Source, name: Path | str | None = None) -> tuple[int, str]:
     """How many pixels the photo in a file (or in `bytes`) has, and which of several frames or pages it is.
 
     The second is "" for a file that holds one photo alone, else words for its owner. Nothing is decoded. Errors as in
@@ -61,7 +70,7 @@ def look_inside(source, name=None):
     with _readable(name or source), Image.open(_stream(source), formats=_formats()) as picture:
         # What follows the photo in an MPO file is its preview, its depth or the other eye's: no further page.
         several = picture.format != "MPO" and getattr(picture, "is_animated", False)
-        page = seek_photo(picture) if picture.format == "TIFF" else 0
+        page = seek_photo(picture) if isinstance(picture, TiffImageFile) else 0
         if page:
             note = f"has a preview or mask as its first page; page {page + 1} is cut out"
         else:
@@ -70,15 +79,15 @@ def look_inside(source, name=None):
 
 
 @cache
-def photo_extensions():
-    """The extensions, in lower case, that tell a photo in a folder: all that `open_photo` reads, and `READ_BY`."""
+def photo_extensions() -> frozenset[str]:
+    """The extensions, in lower case, of files that are photos: those that `open_photo` reads, and `READ_BY`."""
     _formats()  # registers them
     registered = Image.registered_extensions().items()
     return frozenset(extension for extension, form in registered if form in FORMATS).union(READ_BY)
 
 
 @cache
-def _formats():
+def _formats() -> tuple[str, ...]:
     """Those of `FORMATS` that can be opened here."""
     if find_spec("pillow_heif"):
         from pillow_heif import register_heif_opener
@@ -92,24 +101,24 @@ def _stream(source):
     return BytesIO(source) if isinstance(source, bytes) else source
 
 
-def _resolution(dpi):
-    """The (x, y) dots per inch of a picture as floats; None for what no file can mean, or tell."""
+def _resolution(dpi: object) -> tuple[float, float] | None:
+    """The (x, y) dots per inch of a picture as floats; None for what is no resolution."""
     try:
-        x, y = map(float, dpi)
+        x, y = map(float, dpi)  # type: ignore[call-overload]  # anything may stand there
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
 
 
 @contextmanager
-def _readable(name):
-    """Every error in the block but a missing file becomes a ValueError that names the file and the way out."""
+def _readable(name: object) -> Iterator[None]:
+    """Errors in the block, but for a missing file, become a ValueError: the file, the reason and what to do."""
     try:
         yield
     except FileNotFoundError:
         raise
     except Exception as error:  # a decoder may raise anything on a broken file
-        reason, suffix = error, Path(str(name)).suffix.lower()
+        reason, suffix = str(error), Path(str(name)).suffix.lower()
         if suffix in RAW:
             reason = RAW_REASON
         elif isinstance(error, UnidentifiedImageError):
@@ -120,15 +129,15 @@ def _readable(name):
 
 
 def _open(source, least=None, formats=None, name=None):
-    """The picture as it is shown, and its full (height, width); a JPEG decoded smaller as `read_reduced` tells."""
+    """The picture as it is shown, and its full (height, width); a JPEG is decoded smaller as in `read_reduced`."""
     with _readable(name or source), Image.open(source, formats=formats) as picture:
         picture.filename = ""  # else Pillow maps a plain TIFF into memory by the sides it will have once it is turned
-        told = {}
-        if picture.format == "TIFF":
+        stated = {}
+        if isinstance(picture, TiffImageFile):
             seek_photo(picture)
-            told = numbers_of(picture) | {"dpi": resolution_of(picture)}
+            stated = numbers_of(picture) | {"dpi": resolution_of(picture)}
         elif picture.format == "PNG":
-            told = {"colour_chunks": read_colour_chunks(picture.fp)}
+            stated = {"colour_chunks": read_colour_chunks(picture.fp)}
         size, is_deep = picture.size, has_16_bits(picture)
         if least and picture.format in ("JPEG", "MPO"):
             scale = _reduction(size, least, _orientation(picture))
@@ -139,10 +148,10 @@ def _open(source, least=None, formats=None, name=None):
             check_upper_bits(picture)
         orientation = _orientation(picture)  # now: a TIFF was turned while it was read
         if picture.format in ("JPEG", "MPO"):
-            told["dpi"] = _jpeg_resolution(picture)
-        if "dpi" in told:  # instead of what Pillow takes for granted
+            stated["dpi"] = _jpeg_resolution(picture)
+        if "dpi" in stated:  # instead of what Pillow takes for granted
             picture.info.pop("dpi", None)
-        picture.info |= {key: value for key, value in told.items() if value}
+        picture.info |= {key: value for key, value in stated.items() if value}
         if _is_opaque(picture):
             picture = picture.convert("RGB")
         if orientation == 1:  # exif_transpose would copy the picture
@@ -156,7 +165,7 @@ def _open(source, least=None, formats=None, name=None):
 
 
 def _jpeg_resolution(picture):
-    """The (x, y) dots per inch in the header of a JPEG or in its EXIF data; None where both are silent: Pillow says 72."""
+    """The (x, y) dots per inch in a JPEG's header or EXIF data; None if neither names one, where Pillow says 72."""
     if picture.info.get("jfif_unit") in (1, 2):
         return picture.info.get("dpi")
     try:
@@ -168,7 +177,7 @@ def _jpeg_resolution(picture):
 
 
 def _is_opaque(picture):
-    """Whether the fourth channel is no opacity: screen-capture and scanner programs write 0 there, without a meaning."""
+    """Whether the fourth channel is not opacity: programs for screen captures and scanners fill it with 0."""
     unsaid = picture.format == "BMP" or picture.format == "TIFF" and not opacity_is_named(picture)
     return unsaid and picture.mode == "RGBA" and picture.getchannel("A").getextrema()[1] == 0
 
@@ -184,8 +193,8 @@ def _orientation(picture):
 def _reduction(size, least, orientation):
     """The largest of `REDUCTIONS` that leaves `least` pixels of the shorter side.
 
-    The decoder rounds sizes up at the right and the lower edge, which a turn would move elsewhere: a picture that is to
-    be turned is reduced by what divides its sides.
+    The decoder rounds sizes up at the right and the lower edge. Turning would move these edges, so a picture that will
+    be turned is reduced only by numbers that divide its sides.
     """
 
     def fits(scale):
@@ -194,10 +203,10 @@ def _reduction(size, least, orientation):
     return max(filter(fits, REDUCTIONS), default=1)
 
 
-def to_rgb(picture):
+def to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
     """RGB of a PIL picture in any mode, as (H, W, 3) uint8. Transparency is dropped, not painted black.
 
-    16-bit grey is scaled to 8 bits (Pillow alone would clip it to white).
+    16-bit grey is scaled to 8 bits (Pillow alone would clip them to white).
     """
     picture = in_8_bits(picture)
     if picture.mode == "P":
@@ -205,7 +214,7 @@ def to_rgb(picture):
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))  # convert would copy
 
 
-def read_photo(path):
+def read_photo(path: Path | str) -> NDArray[np.uint8]:
     """A photo file as (H, W, 3) uint8 RGB; errors as in `open_picture`."""
     return _rgb(path, open_picture(path))
 
@@ -215,7 +224,7 @@ def _rgb(path, picture):
         return to_rgb(picture)
 
 
-def read_reduced(path, least=None):
+def read_reduced(path: Path | str, least: int | None = None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """A photo file as (h, w, 3) uint8 RGB, and the (height, width) of the whole photo; errors as in `open_picture`.
 
     A JPEG comes at 1/2, 1/4 or 1/8 of its size if its shorter side still has at least `least` pixels then: its decoder
@@ -225,7 +234,7 @@ def read_reduced(path, least=None):
     return _rgb(path, picture), size
 
 
-def picture_size(path):
+def picture_size(path: Path | str) -> tuple[int, int]:
     """(height, width) of a picture file as it is shown, from its header alone; errors as in `open_picture`."""
     with _readable(path), Image.open(path) as picture:
         if picture.format == "TIFF":
@@ -235,7 +244,7 @@ def picture_size(path):
         return picture.size if turned else picture.size[::-1]
 
 
-def read_grey(path):
+def read_grey(path: Path | str) -> NDArray[np.uint8]:
     """A mask, trimap or annotation file as (H, W) uint8, see `grey_values`; errors as in `open_picture`, too."""
     return grey_values(open_picture(path), path)
 
@@ -273,7 +282,7 @@ def _is_grey(picture):
     return all(np.array_equal(colours[0], other) for other in colours[1:])
 
 
-def sample_portraits():
+def sample_portraits() -> list[Path]:
     """Paths of two portraits in the public domain: Grace Hopper by matplotlib, Eileen Collins by scikit-image."""
     import matplotlib
     import skimage
@@ -285,21 +294,22 @@ def sample_portraits():
 
 
 MOST = 8 * 64
-"""Pixels of a JPEG for each byte of its file: every block of 8 × 8 takes a bit at least."""
+"""The most pixels of a JPEG for each byte of its file: every block of 8 × 8 pixels takes at least one bit."""
 
 DEFLATE = 1032
-"""Deflate makes nothing smaller than so many times (zlib's documentation, "Maximum Compression Factor")."""
+"""The largest factor by which deflate compresses (zlib's documentation, "Maximum Compression Factor")."""
 
 
-def check_claim(picture):
-    """Raise ValueError for an open PNG or JPEG with a head that claims more than the file's bytes can hold.
+def check_claim(picture: ImageFile) -> None:
+    """Raise ValueError for an open PNG or JPEG whose header claims more pixels than the file's bytes can hold.
 
-    Pillow would make up the rest, in up to a gigabyte of memory. Decoders of other formats check by themselves.
+    Pillow would fill the rest, in up to a gigabyte of memory. Decoders of other formats check this themselves.
     """
     if picture.format not in ("PNG", "JPEG", "MPO"):
         return
     file, (width, height) = picture.fp, picture.size
-    here, most = file.tell(), MOST
+    assert file is not None  # it is open
+    here, most = file.tell(), float(MOST)
     if picture.format == "PNG":
         file.seek(24)
         depth, colours = file.read(2)

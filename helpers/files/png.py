@@ -35,7 +35,7 @@ def encode_png(picture: Image.Image) -> bytes:
     if not written:
         raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG")
     del pixels  # a photo's copy is much memory
-    encoded, kept = memoryview(encoded), b""
+    file, kept = memoryview(encoded.tobytes()), b""
     if picture.mode != "L":
         kept += b"".join(_chunk(kind, data) for kind, data in picture.info.get("colour_chunks", {}).items())
         if "icc_profile" in picture.info:
@@ -43,7 +43,7 @@ def encode_png(picture: Image.Image) -> bytes:
     if "dpi" in picture.info:
         per_metre = [round(dots / 0.0254) for dots in picture.info["dpi"]]
         kept += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
-    return b"".join([encoded[:_HEADER], kept, encoded[_HEADER:]])
+    return b"".join([file[:_HEADER], kept, file[_HEADER:]])
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

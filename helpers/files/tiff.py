@@ -4,15 +4,16 @@ from typing import Any
 
 from PIL.TiffImagePlugin import TiffImageFile
 
-RAW = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw "
-    ".rw2 .rwl .sr2 .srf .srw .x3f".split()
-)
+RAW = frozenset((
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef",
+    ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".ptx", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
+    ".x3f",
+))  # fmt: skip
 """Extensions of cameras' raw files, in lower case."""
 
 RAW_REASON = (
-    "a raw file of a camera, whose photo is not read here; develop it with a raw converter, such as darktable, and use "
-    "the TIFF or JPEG"
+    "a camera's raw file, which is not read here; develop it with a raw converter, such as darktable, and use the "
+    "resulting TIFF or JPEG"
 )
 
 _SUBFILE, _OLD_SUBFILE, _BITS, _PHOTOMETRIC = 254, 255, 258, 262  # TIFF 6.0, section 8
@@ -26,6 +27,7 @@ PAGES = 64
 
 def is_raw(picture: TiffImageFile) -> bool:
     """Whether an open TIFF file is a camera's raw file: a DNG, or Canon's CR2, whose first directory is a preview."""
+    assert picture.fp is not None  # it is open
     place = picture.fp.tell()
     picture.fp.seek(8)
     mark = picture.fp.read(2)
@@ -36,9 +38,9 @@ def is_raw(picture: TiffImageFile) -> bool:
 def seek_photo(picture: TiffImageFile) -> int:
     """Turn an open TIFF file to the page that is the photo, and return the page's index.
 
-    That is the first page, unless it says that it is a reduced preview or a mask, or unless a later page of the same
-    shape has at least twice its width and height. Raises ValueError if no page is the photo: cameras put it into a
-    sub-directory (TIFF Technical Note 1), which is not read here.
+    The photo is the first page that is not marked as a reduced preview or a mask. If a later page has the same shape
+    and at least twice the width and height, that page is the photo. Raises ValueError if no page is the photo: some
+    programs put it into a sub-directory (TIFF Technical Note 1), which is not read here.
     """
     if is_raw(picture):
         raise ValueError(RAW_REASON)
@@ -54,7 +56,7 @@ def seek_photo(picture: TiffImageFile) -> int:
         picture.seek(0)
         lies = ", the photo lies in a sub-directory" if _SUB_DIRECTORIES in picture.tag_v2 else ""
         width, height = picture.size
-        raise ValueError(f"a TIFF that shows a preview or mask of {width} × {height} pixels only{lies}; save the photo "
+        raise ValueError(f"only a preview or mask of {width} × {height} pixels can be read{lies}; save the photo "
                          "itself as TIFF or JPEG")  # fmt: skip
     if found[0] != page:
         picture.seek(found[0])
@@ -70,18 +72,18 @@ def _is_preview(size: tuple[int, int], other: tuple[int, int]) -> bool:
 def numbers_of(picture: TiffImageFile) -> dict[str, Any]:
     """What the page at hand says of its numbers, as `helpers.files.bit_depth.in_8_bits` looks for it in `info`.
 
-    `white`: the number of white, where the file names 12 bits, or names a number that is just a number of bits.
-    `negative`: True where 0 is white and Pillow leaves it so.
+    `white` is the number of white, if the file names 12 bits, or names its largest number and that is 2ⁿ - 1.
+    `negative` is True if 0 is white and Pillow leaves it so.
     """
-    tags, told = picture.tag_v2, {}
+    tags, stated = picture.tag_v2, {}
     most, bits = _first(tags.get(_MOST)), _first(tags.get(_BITS))
     if isinstance(most, int) and most > 255 and not most & (most + 1):
-        told["white"] = most
+        stated["white"] = most
     elif bits == 12:
-        told["white"] = 4095
+        stated["white"] = 4095
     if tags.get(_PHOTOMETRIC) == 0 and picture.mode.startswith(("I", "F")):
-        told["negative"] = True
-    return told
+        stated["negative"] = True
+    return stated
 
 
 def resolution_of(picture: TiffImageFile) -> tuple[float, float] | None:

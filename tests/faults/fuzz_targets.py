@@ -89,7 +89,7 @@ def photo(data, _folder):
             return
     with refusal("a photo"):
         shown = open_photo(data, "a photo")
-        assert shown.mode in ("RGB", "RGBA") and set(shown.info) <= {"icc_profile", "dpi"}
+        assert shown.mode in ("RGB", "RGBA") and set(shown.info) <= {"icc_profile", "colour_chunks", "dpi"}
         _same_as_png(shown)
         _same_as_png(shown.getchannel(0))
 
@@ -465,7 +465,7 @@ def _predict(data):
 
 def models():
     """Models for any size, for one picture of one, and one with metadata."""
-    import helpers.predictors  # noqa: F401
+    import helpers.cutout.predictors  # noqa: F401
 
     return [small_model(), small_model(1, 4, 4), with_notes(small_model(), {b"network": b'"u2net"', b"config": b"{}"})]
 
