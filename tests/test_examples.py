@@ -8,6 +8,8 @@ from support import ROOT
 
 MODULES = sorted(path for path in (ROOT / "helpers").rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 SHOWN = (
+    "helpers.cutout.load_matter",
+    "helpers.cutout.over",
     "helpers.losses.rmse",
     "helpers.losses.edge_mask",
     "helpers.schedule.one_cycle",
