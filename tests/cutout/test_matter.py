@@ -143,7 +143,7 @@ def test_an_array_that_is_no_photo_is_refused():
             matter.alphas([wrong])
 
 
-# -------------------------------------------------------------------------------------------------------- many at a time
+# ------------------------------------------------------------------------------------------------------ many at a time
 
 
 def test_batches_hold_the_photos_that_the_network_sees_at_one_size():
@@ -207,7 +207,7 @@ def test_importing_it_is_quick():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-# ----------------------------------------------------------------------------------------------------------- weight files
+# -------------------------------------------------------------------------------------------------------- weight files
 
 
 def same_maps(matter, model):

@@ -238,8 +238,8 @@ def test_onnx_runtime_tells_its_maker_nothing(tmp_path):
     free = {"ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "TMPDIR", "XDG_CACHE_HOME", "HOME"}
     places = {name: str(tmp_path) for name in ("TMPDIR", "XDG_CACHE_HOME", "HOME")}
     environment = {name: value for name, value in os.environ.items() if name not in free} | places
-    code = "import helpers.cutout.predictors, onnxruntime, os; print(*(os.readlink(f'/proc/self/fd/{n}') for n in os.listdir" \
-           "('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')))"  # fmt: skip
+    code = "import helpers.cutout.predictors, onnxruntime, os; print(*(os.readlink(f'/proc/self/fd/{n}') " \
+           "for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')))"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=True)
     assert list(tmp_path.rglob("*")) == []
     assert b"onnxruntime" not in done.stdout

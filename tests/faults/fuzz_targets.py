@@ -158,7 +158,7 @@ def small_pictures():
             yield stream.getvalue()
 
 
-# ------------------------------------------------------------------------------------------------------- lists and trees
+# ----------------------------------------------------------------------------------------------------- lists and trees
 
 
 def _is_whole(splits, folder):
@@ -305,7 +305,9 @@ def setting(data, _folder):
 def settings():
     """Each preset with half of the fields, set to what they are."""
     for i, (name, preset) in enumerate(PRESETS.items()):
-        yield "\n".join([name, *(f"{field}={getattr(preset, field)}" for field in list(field_rules())[i % 2 :: 2])]).encode()
+        yield "\n".join(
+            [name, *(f"{field}={getattr(preset, field)}" for field in list(field_rules())[i % 2 :: 2])]
+        ).encode()
 
 
 def parse_source(text):
@@ -404,7 +406,7 @@ def pickles():
                 yield archive.read("archive/data.pkl")
 
 
-# ------------------------------------------------------------------------------------------------------------------ ONNX
+# ---------------------------------------------------------------------------------------------------------------- ONNX
 
 NAME = "the exported network"  # what errors call a model that comes as bytes
 

@@ -41,5 +41,5 @@ def test_the_clock_jumps_all_the_time(headless, ended, portrait_folder, tmp_path
     monkeypatch.undo()
     backwards = sum(later < earlier for earlier, later in zip(told, told[1:]))
     assert backwards > 20
-    survived("the wall clock jumps by up to 130 years whenever it is looked at", f"{len(told)} looks, {backwards} of them "
-             "back in time", "saved after every batch as always; bitwise the same end")  # fmt: skip
+    survived("the wall clock jumps by up to 130 years whenever it is looked at", f"{len(told)} looks, {backwards} of "
+             "them back in time", "saved after every batch as always; bitwise the same end")  # fmt: skip

@@ -101,8 +101,8 @@ def test_a_damaged_latest_tells_how_to_go_on(headless, ended, portrait_folder, t
         assert main(arguments(portrait_folder, folder, *SETTINGS)) == 0
         assert "\nresumed at epoch 1, batch 0\n" in capsys.readouterr().out
         assert_same_end(folder, ended)
-    survived("latest.pth cut, flipped, overwritten, emptied", len(damages), "one line naming the whole checkpoint to copy "
-             "over it, from which the run went on to bitwise the same end")  # fmt: skip
+    survived("latest.pth cut, flipped, overwritten, emptied", len(damages), "one line naming the whole checkpoint to "
+             "copy over it, from which the run went on to bitwise the same end")  # fmt: skip
 
 
 def test_a_foreign_latest_is_refused(headless, ended, portrait_folder, tmp_path, capsys, monkeypatch, tiny, survived):
@@ -130,5 +130,5 @@ def test_a_foreign_latest_is_refused(headless, ended, portrait_folder, tmp_path,
         assert f"{folder / LATEST}: " in line
         assert told in line
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    survived("latest.pth of another network, recipe, older or newer version", 8, "one line naming what differs; no file "
-             "changed")  # fmt: skip
+    survived("latest.pth of another network, recipe, older or newer version", 8, "one line naming what differs; no "
+             "file changed")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The disk is full while something is written: one line, no half-written file, and after space was made the same end."""
+"""The disk is full while something is written: one line, no half-written file; with space made, the same end."""
 
 import os
 import subprocess
@@ -92,8 +92,8 @@ def test_the_disk_is_full_when_history_and_curves_are_written(
     write_history = training.write_history
     for number in (1, 2) if long else (2,):  # in the end of which epoch
         folder = small_disk / str(number)
-        monkeypatch.setattr(training, "write_history", lambda run, folder: (
-            fill(small_disk, 0) if run.epoch == number else None, write_history(run, folder)
+        monkeypatch.setattr(training, "write_history", lambda run, folder, last=number: (
+            fill(small_disk, 0) if run.epoch == last else None, write_history(run, folder)
         ))  # fmt: skip
         capsys.readouterr()
         line = error_of(main(arguments(portrait_folder, folder, *SETTINGS)), capsys)
@@ -118,5 +118,5 @@ def test_the_disk_is_full_when_history_and_curves_are_written(
         (small_disk / "ballast").unlink()
         assert main(arguments(portrait_folder, folder, *settings)) == 0
         assert_same_end(folder, ended)
-    survived("disk full while history.csv or TensorBoard's curves are written", number + len(rooms), "stopped in one line "
-             "naming the place; with space made, bitwise the same end")  # fmt: skip
+    survived("disk full while history.csv or TensorBoard's curves are written", number + len(rooms),
+             "stopped in one line naming the place; with space made, bitwise the same end")  # fmt: skip

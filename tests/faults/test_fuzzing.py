@@ -134,4 +134,5 @@ def test_what_fuzzing_found(survived):
     assert not unfinished
     how = " and ".join(f"{who} ({count:,})" for who, count in executed.items())
     survived(f"damaged input by {how}: photos, masks, manifests, lists, folders, settings, checkpoints, ONNX files",
-             f"{sum(executed.values()):,}", "read, or refused in one line with the file's name; no finding is left")  # fmt: skip
+             f"{sum(executed.values()):,}",
+             "read, or refused in one line with the file's name; no finding is left")  # fmt: skip

@@ -60,7 +60,7 @@ def second_batch(process, folder):
     """A moment: two more batches were saved."""
     for _ in range(2):
         before = written(folder / LATEST)
-        wait_for(process, lambda: written(folder / LATEST) != before)
+        wait_for(process, lambda before=before: written(folder / LATEST) != before)
 
 
 def while_saving(process, folder):

@@ -150,8 +150,8 @@ def test_the_memory_for_many_large_photos_is_that_of_one(page, photos, survived)
 
 
 NAMES = (b"../../x.png", b"/etc/x.png", b"..\\..\\x.png", b"C:\\x.png", b"a\x00b.png", b"n" * 3000 + b".png", b"",
-         b"..", b".", b"/", b"%2e%2e%2fx.png", b"\xff\xfe.png", "\u202egnp.exe".encode(), b"con", b".hidden", b"a\nb.png",
-         b"~/x.png", b"$HOME/x.png")  # fmt: skip
+         b"..", b".", b"/", b"%2e%2e%2fx.png", b"\xff\xfe.png", "\u202egnp.exe".encode(), b"con", b".hidden",
+         b"a\nb.png", b"~/x.png", b"$HOME/x.png")  # fmt: skip
 BROKEN = {
     "no end": b"--e\r\n" + form(b"x" * 1000)[5:-9],
     "no head": form(b"x" * 1000 + b"\r\n--e\r\nnot a head\x00\r\n\r\nx"),

@@ -396,7 +396,7 @@ def test_validation_changes_nothing_and_is_noted_with_its_step(make_run):
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize("stop", STOPS)
 def test_ctrl_c_or_a_shutdown_saves_the_run(stop, portrait_folder, tmp_path):
-    """In a terminal Ctrl-C reaches the run and its worker processes alike; a service manager's SIGTERM the run alone."""
+    """In a terminal Ctrl-C reaches the run and its workers alike; a service manager's SIGTERM the run alone."""
     command = [sys.executable, "-m", "helpers.training",
                *arguments(portrait_folder, tmp_path / "out", "workers=1", "epochs=900", "batch_size=6")]  # fmt: skip
     with subprocess.Popen(
@@ -721,7 +721,8 @@ def test_the_headless_run_trains_and_resumes(headless, portrait_folder, whole, t
     printed = capsys.readouterr().out
     loss = whole["history"]["val"][-1][1]
     assert printed == (
-        "u2net_lite at 32² from random weights on cpu in float32: 4 batches of 3 an epoch from 12 portraits, 4 to validate on\n"
+        "u2net_lite at 32² from random weights on cpu in float32: 4 batches of 3 an epoch "
+        "from 12 portraits, 4 to validate on\n"
         f"trained 2 epochs, validation loss {loss:.4f} (best of epoch 1): {tmp_path}/{FINAL}\n"
     )
     assert equal(read_checkpoint(tmp_path / FINAL)["model_state_dict"], whole["model_state_dict"])

@@ -410,7 +410,7 @@ def test_each_process_gets_its_share_of_every_batch(make_run, monkeypatch):
     for process in range(3):
         accelerator = SimpleNamespace(num_processes=3, process_index=process, device=torch.device("cpu"))
         with monkeypatch.context() as patch:
-            patch.setattr(assembly, "find_processes", lambda: accelerator)
+            patch.setattr(assembly, "find_processes", lambda found=accelerator: found)
             patch.setattr(assembly, "Run", lambda model, optimizer, schedule, loss, loader, *_: (loader, schedule))
             (loader, schedule), val_loader = make_run(batch_size=6)
         assert schedule.total_steps == 4
