@@ -83,5 +83,6 @@ $(INSTALLED): pyproject.toml
 	@$(if $(TORCH_INDEX),$(PIP) install -q --index-url $(TORCH_INDEX) torch torchvision)
 	@$(PIP) install -q -e '.[test]'
 	@.venv/bin/python -c 'from helpers.cutout import load_matter; load_matter()' || true
+	@.venv/bin/python -c 'from helpers.mine.solve import warm_up; warm_up()' || true
 	@touch $@
 	@echo "Installed."

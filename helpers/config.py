@@ -191,6 +191,10 @@ PRESETS = {
         workers=0, synthetic_count=400, synthetic_size=256,
     ),
     "hires": Config(name="hires", image_size=720, batch_size=4, synthetic_size=1024),
+    "mine": Config(
+        name="mine", network="u2net_lite", batch_size=8, epochs=20, max_lr=3e-4, ema=0.99, loss="l1",
+        augmentation="strong", truth="mattes", best_by="mad", checkpoint_every=1000, workers=0, download=False,
+    ),
     "rmbg": Config(
         name="rmbg", network="resnet50_unet", image_size=512, batch_size=64, epochs=100, schedule="plateau",
         max_lr=1e-6, loss="cross_entropy", edge_weight=0.0, patience=20,

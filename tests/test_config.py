@@ -46,7 +46,7 @@ def test_every_choice_is_known_where_it_is_used():
 
 
 def test_the_presets_carry_their_names():
-    assert list(PRESETS) == ["smoke", "quick", "paper", "experiment", "hires", "rmbg", "rmbg_sample"]
+    assert list(PRESETS) == ["smoke", "quick", "paper", "experiment", "hires", "mine", "rmbg", "rmbg_sample"]
     assert all(preset.name == name for name, preset in PRESETS.items())
 
 

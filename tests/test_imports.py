@@ -9,8 +9,10 @@ FLOORS = (
     {"config", "devices", "files", "network_input", "startup"},
     {"augment", "datasets", "losses", "networks", "schedule", "u2net"},
     {"cutout", "metrics", "samples", "synthetic"},
-    {"app", "export", "training"},
-    {"experiments", "soft_labels"},
+    {"export", "soft_labels", "training"},
+    {"mine"},
+    {"app"},
+    {"experiments"},
     {"exercises", "installing", "notebook", "plots", "progress"},
 )
 """The packages and modules of helpers/, from the ground up. On one floor they may import each other, in no circle."""

@@ -18,7 +18,7 @@ from helpers.datasets.layouts import backgrounds_in, find_splits
 from helpers.datasets.pairs import read_pair
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.files.photos import read_photo
-from helpers.metrics import transition_band
+from helpers.metrics.errors import alpha_errors
 from helpers.samples.strong_augment import strong_transform
 from helpers.startup import begin
 
@@ -43,21 +43,9 @@ class Row(NamedTuple):
     band: float
 
 
-def errors_of(alpha, true):
-    """(IoU, MAD, MAD in the transition band) of an alpha against the truth, both (H, W) in [0, 1].
-
-    The last is NaN where the truth has no edge.
-    """
-    error, band = np.abs(alpha - true), transition_band(true)
-    on, there = alpha >= 0.5, true >= 0.5
-    union = np.count_nonzero(on | there)
-    iou = np.count_nonzero(on & there) / union if union else 1.0
-    return iou, float(error.mean()), float(error[band].mean()) if band.any() else float("nan")
-
-
 def row_of(name, matter, samples):
     """The `Row` of an iterable of photos (H, W, 3) uint8 and their alphas (H, W) uint8."""
-    errors = np.array([errors_of(matter.alpha(photo), alpha / 255.0) for photo, alpha in samples])
+    errors = np.array([alpha_errors(matter.alpha(photo), alpha / 255.0) for photo, alpha in samples])
     ious = np.sort(errors[:, 0])
     worst = ious[: max(1, round(len(ious) / 10))].mean()
     return Row(name, len(errors), ious.mean(), worst, errors[:, 1].mean(), float(np.nanmean(errors[:, 2])))

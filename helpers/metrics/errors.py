@@ -106,6 +106,18 @@ def boundary_iou(pred: ArrayLike, true: ArrayLike, width: int | None = None) -> 
     return _iou(_inner_boundary(pred >= 0.5, width), _inner_boundary(true >= 0.5, width))
 
 
+def alpha_errors(alpha: NDArray, true: NDArray) -> tuple[float, float, float]:
+    """(IoU, MAD, MAD in the transition band) of an alpha against the truth, both (H, W) in [0, 1].
+
+    The last is NaN where the truth has no edge. Quicker than `matting_metrics`, which looks for gradients as well.
+    """
+    error, band = np.abs(alpha - true), transition_band(true)
+    on, there = alpha >= 0.5, true >= 0.5
+    union = np.count_nonzero(on | there)
+    iou = np.count_nonzero(on & there) / union if union else 1.0
+    return iou, float(error.mean()), float(error[band].mean()) if band.any() else float("nan")
+
+
 def transition_band(true: ArrayLike, width: int = 15) -> NDArray[np.bool_]:
     """Pixels (bool, (H, W)) within `width` // 2 of a change in the matte `true`, (H, W) in [0, 1].
 

@@ -6,7 +6,8 @@ from PIL import Image
 
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.experiments import validation
-from helpers.experiments.validation import empty_means, errors_of, held_out, main, row_of, strong_crops
+from helpers.experiments.validation import empty_means, held_out, main, row_of, strong_crops
+from helpers.metrics.errors import alpha_errors
 
 
 class Left:
@@ -27,11 +28,11 @@ def half(rows):
 
 def test_errors_are_those_of_the_definitions():
     true = half(40) / 255
-    assert errors_of(true, true) == (1, 0, 0)
-    iou, mad, band = errors_of(np.zeros((40, 40)), true)
+    assert alpha_errors(true, true) == (1, 0, 0)
+    iou, mad, band = alpha_errors(np.zeros((40, 40)), true)
     assert (iou, mad) == (0, 0.5)
     assert band == pytest.approx(0.5)  # seven columns on each side of the edge
-    iou, mad, band = errors_of(np.zeros((40, 40)), np.zeros((40, 40)))
+    iou, mad, band = alpha_errors(np.zeros((40, 40)), np.zeros((40, 40)))
     assert (iou, mad) == (1, 0) and np.isnan(band)
 
 

@@ -1,0 +1,64 @@
+"""From a folder of photos to a network of one's own: python -m helpers.mine FOLDER
+
+looks at the photos, proposes a matte for each and opens the page to correct them; `train` then trains and reports.
+"""
+
+import argparse
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from helpers.config import parse_setting
+from helpers.mine.project import Project
+from helpers.mine.steps import (
+    concluded,
+    found,
+    look_and_propose,
+    starting_weights,
+    train_and_report,
+    what_is_next,
+)
+from helpers.startup import begin
+
+STEPS = ("propose", "train", "status")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code: 0, or 2 for what cannot be, 130 if interrupted."""
+    begin()
+    parser = argparse.ArgumentParser(prog="python -m helpers.mine", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="your photos; nothing is written into it")
+    parser.add_argument("step", nargs="?", choices=STEPS, default="propose",
+                        help="one step alone; default: look and propose what is new")  # fmt: skip
+    parser.add_argument("--work", type=Path, metavar="DIR", help="where everything is written; default: FOLDER_mine")
+    parser.add_argument("--weights", metavar="FILE", help="the network to start from; default: the one that comes with "
+                        "the project")  # fmt: skip
+    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="train: pictures to put the people in front of")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="train: change a field of "
+                        "the preset `mine`, such as epochs=5")  # fmt: skip
+    options = parser.parse_args(arguments)
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        changes = dict(parse_setting(text) for text in options.set)
+        project, weights = Project.open(options.folder, options.work), starting_weights(options.weights)
+        if options.step == "propose":
+            proposed = look_and_propose(project, weights)
+            print("\n".join(found(project)))
+            print(f"{proposed} mattes proposed; all of them on one sheet: {project.work / 'contact.png'}")
+        if options.step == "train":
+            print("\n".join(concluded(project, train_and_report(project, weights, options.backgrounds, **changes))))
+        else:
+            print("\n".join(what_is_next(project)))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves the run as Ctrl-C does
+    sys.exit(main())

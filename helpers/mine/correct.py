@@ -1,0 +1,246 @@
+"""The third step: mattes corrected by strokes, saved at once as pairs of photo and matte.
+
+A stroke says keep, remove or unsure. What is kept becomes 1 and what is removed 0, exactly; where it is unsure, the
+matte is solved from the photo (`helpers.mine.solve`). The pairs lie in `WORK/pairs` in the layout `pairs`, with a line
+for each in `WORK/pairs/corrected.csv`; the strokes beside them, so that a correction can be taken up again.
+"""
+
+import csv
+import io
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from helpers.datasets.pairs import Pair, read_alpha
+from helpers.files.atomic import whole_file
+from helpers.files.photos import read_grey, read_photo
+from helpers.files.png import encode_png
+from helpers.files.text import read_text
+from helpers.mine.project import Photo, Project
+from helpers.mine.solve import solve_alpha
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # there is no such module
+
+KEEP, REMOVE, UNSURE = 1, 2, 3
+"""The values of strokes; 0 is where nothing was painted."""
+
+CORRECTED, CONFIRMED, OWN, WAITING = "corrected", "confirmed", "own mask", "waiting"
+"""How a photo's matte came to be right; the last: nobody has looked at it."""
+
+COLUMNS = ("photo", "image", "mask", "split", "how", "revision", "changed")
+
+
+class Line(NamedTuple):
+    """A line of corrected.csv: the photo's name, its image and mask below `pairs/`, the split they lie in, how it came
+    to be right, a number that grows with every change, and when that was."""
+
+    photo: str
+    image: str
+    mask: str
+    split: str
+    how: str
+    revision: int
+    changed: str
+
+
+class Stale(ValueError):
+    """Somebody else has changed the photo since it was opened."""
+
+
+class OwnMask(ValueError):
+    """The photo has a mask of its owner's, and nobody has said that it may be replaced."""
+
+
+class Corrections:
+    """The corrected mattes of a project; several threads and processes may use the same ones."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.folder = project, project.work / "pairs"
+        self._lock = threading.Lock()
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "corrected.csv"
+
+    def lines(self) -> dict[str, Line]:
+        """{photo's name: its `Line`}. Raises ValueError naming a file and line that cannot be understood."""
+        if not self.table.is_file():
+            return {}
+        lines = {}
+        reader = csv.DictReader(io.StringIO(read_text(self.table), newline=""))
+        for row in reader:
+            try:
+                values: dict[str, Any] = row | {"revision": int(row["revision"])}
+                line = Line(**values)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{self.table}, line {reader.line_num}: {error!r}; correct or remove the line"
+                ) from error
+            lines[line.photo] = line
+        return lines
+
+    def how(self, name: str, lines: dict[str, Line] | None = None) -> str:
+        """`CORRECTED`, `CONFIRMED`, `OWN` or `WAITING`."""
+        line = _looked_at((self.lines() if lines is None else lines).get(name))
+        return line.how if line else OWN if self.project.photos[name].mask else WAITING
+
+    def revision(self, name: str) -> int:
+        """How often the photo's matte was saved; 0 for never."""
+        line = self.lines().get(name)
+        return line.revision if line else 0
+
+    def pair(self, photo: Photo, lines: dict[str, Line]) -> Pair | None:
+        """The photo with its right matte; None if nobody has looked at it, or if a file of the pair is gone."""
+        if line := _looked_at(lines.get(photo.name)):
+            pair = Pair(self.folder / line.image, self.folder / line.mask, "grey")
+            return pair if pair.image.is_file() and pair.truth.is_file() else None
+        return self.project.own_pair(photo)
+
+    def base(self, name: str) -> NDArray[np.float32]:
+        """The matte (H, W) in [0, 1] before any stroke: the owner's mask, else the proposal."""
+        pair = self.project.own_pair(self.project.photos[name])
+        alpha = read_alpha(pair) if pair else read_grey(self.project.proposal(name))
+        return (alpha / 255).astype(np.float32)
+
+    def matte(self, name: str) -> NDArray[np.float32]:
+        """The photo's matte (H, W) in [0, 1] as it is now."""
+        line = _looked_at(self.lines().get(name))
+        if line and (self.folder / line.mask).is_file():
+            return (read_grey(self.folder / line.mask) / 255).astype(np.float32)
+        return self.base(name)
+
+    def strokes(self, name: str) -> NDArray[np.uint8] | None:
+        """The strokes that were painted, (h, w) of `KEEP`, `REMOVE`, `UNSURE` and 0; None if there are none."""
+        path = self._strokes_file(name)
+        return read_grey(path) if path.is_file() else None
+
+    def _strokes_file(self, name: str) -> Path:
+        return self.project.work / "strokes" / f"{name}.png"
+
+    def save(
+        self, name: str, strokes: NDArray[np.uint8], seen: int | None = None, replace_own: bool = False
+    ) -> tuple[int, NDArray[np.float32]]:
+        """Save a photo's matte as its `strokes` (h, w), of any size, correct it; returns its revision and the matte.
+
+        `seen` is the revision that was shown to whoever painted; None takes whatever there is. Every file is whole at
+        any moment, and corrected.csv is written last. Raises `Stale` if there is another revision by now, `OwnMask` for
+        a photo with a mask of its owner's unless `replace_own`, and FileNotFoundError if the photo is gone.
+        """
+        strokes = np.asarray(strokes, np.uint8)
+        photo = read_photo(self.project.photo_file(self._known(name)))
+        matte = corrected(self.base(name), strokes, photo)
+        with self._alone():
+            self._check(name, seen, replace_own)
+            with whole_file(self._strokes_file(name)) as temporary:
+                temporary.write_bytes(encode_png(Image.fromarray(strokes)))
+            return self._write(name, matte, CORRECTED), matte
+
+    def confirm(self, name: str, seen: int | None = None, replace_own: bool = False) -> int:
+        """Save the photo's matte as it is, as one that needs nothing corrected; errors as in `save`."""
+        self._known(name)
+        with self._alone():
+            self._check(name, seen, replace_own)
+            how = CORRECTED if self.strokes(name) is not None else CONFIRMED
+            return self._write(name, self.matte(name), how)
+
+    def reset(self, name: str, seen: int | None = None) -> int:
+        """Forget a photo's strokes, and that anybody looked at it; its revision still grows. `Stale` as in `save`."""
+        with self._alone():
+            self._check(name, seen, True)
+            lines = self.lines()
+            self._strokes_file(name).unlink(missing_ok=True)
+            if name not in lines:
+                return 0
+            revision = self._note(lines, lines[name]._replace(how=WAITING))
+            (self.folder / lines[name].mask).unlink(missing_ok=True)
+            return revision
+
+    def replace(self, name: str, alpha: NDArray[np.float32]) -> int:
+        """Save a matte (H, W) in [0, 1] made elsewhere as the photo's right one; for scripts."""
+        photo = self._known(name)
+        if alpha.shape != tuple(photo.size):
+            raise ValueError(f"{photo.file}: the matte has the shape {alpha.shape}, the photo {tuple(photo.size)}")
+        with self._alone():
+            return self._write(name, np.asarray(alpha, np.float32), CORRECTED)
+
+    def _known(self, name: str) -> Photo:
+        photo = self.project.photos[name]
+        if not self.project.photo_file(photo).is_file():
+            raise FileNotFoundError(f"{photo.file}: the photo was deleted meanwhile; put it back, or look again")
+        return photo
+
+    def _check(self, name: str, seen: int | None, replace_own: bool) -> None:
+        photo, lines = self.project.photos[name], self.lines()
+        there = lines[name].revision if name in lines else 0
+        if seen is not None and seen != there:
+            raise Stale(f"{photo.file}: changed in another window meanwhile; open the photo anew to see how it is now")
+        if self.how(name, lines) == OWN and not replace_own:
+            raise OwnMask(f"{photo.file}: has a mask of yours, {photo.mask}; say that it may be replaced here")
+
+    def _write(self, name: str, matte: NDArray[np.float32], how: str) -> int:
+        """Write a pair and its line; returns the revision."""
+        photo, lines = self.project.photos[name], self.lines()
+        source, split = self.project.photo_file(photo), "val" if photo.kept_out else "train"
+        image = f"images/{split}/{name}{source.suffix.lower()}"
+        mask = f"masks/{split}/{name}.png"
+        if not (self.folder / image).is_file():
+            with whole_file(self.folder / image) as temporary:
+                shutil.copyfile(source, temporary)
+        with whole_file(self.folder / mask) as temporary:
+            temporary.write_bytes(encode_png(Image.fromarray((matte * 255).round().astype(np.uint8))))
+        revision = lines[name].revision if name in lines else 0
+        return self._note(lines, Line(name, image, mask, split, how, revision, ""))
+
+    def _note(self, lines: dict[str, Line], line: Line) -> int:
+        """Write corrected.csv with a new revision of `line`; returns that."""
+        line = line._replace(revision=line.revision + 1, changed=datetime.now(UTC).isoformat(timespec="seconds"))
+        lines[line.photo] = line
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(sorted(lines.values()))
+        with whole_file(self.table) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8")
+        return line.revision
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other thread, and no other process, changes the corrections during the block."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lock, open(self.folder / ".corrections.lock", "wb") as file:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
+            yield
+
+
+def _looked_at(line: Line | None) -> Line | None:
+    """The line of a photo, unless it tells that the photo waits again."""
+    return None if line is None or line.how == WAITING else line
+
+
+def corrected(base: NDArray[np.float32], strokes: NDArray[np.uint8], photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A matte `base` (H, W) in [0, 1] as `strokes` (h, w) correct it, for a photo (H, W, 3) uint8.
+
+    Strokes of another size are brought to the matte's, pixel by pixel, so that what is painted holds exactly.
+    """
+    if strokes.shape != base.shape:
+        strokes = np.asarray(cv2.resize(strokes, base.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    matte = base.copy()
+    matte[strokes == KEEP] = 1
+    matte[strokes == REMOVE] = 0
+    unsure = strokes == UNSURE
+    if unsure.any():
+        matte = solve_alpha(matte, unsure, photo)
+    return matte

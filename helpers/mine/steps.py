@@ -1,0 +1,122 @@
+"""The path as a whole: the steps in their order, what was done, what is next, and how long that takes."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from helpers.cutout import Matter, load_matter
+from helpers.mine.correct import CONFIRMED, CORRECTED, OWN, Corrections
+from helpers.mine.look import look
+from helpers.mine.project import Project, fingerprint_of
+from helpers.mine.propose import draw_sheet, propose
+from helpers.mine.report import REPORT, Verdict, commands, measure, write_report
+from helpers.mine.train import SHOWN, in_words, lesson_of, settings_for, train
+
+FIRST = 10
+"""Photos that are worth correcting first, the most doubtful."""
+
+BACKWARD = 3.0
+"""How much longer training on a photo takes than its matte, roughly; the training itself tells the time left."""
+
+
+class Count(NamedTuple):
+    """How far the corrections of a project are."""
+
+    photos: int
+    looked_at: int
+    kept_out: int
+    kept_out_looked_at: int
+    first_waiting: int
+
+    @property
+    def can_train(self) -> bool:
+        """Whether something was looked at to learn from, and something to measure on."""
+        return self.looked_at > self.kept_out_looked_at > 0
+
+
+def count_of(project: Project) -> Count:
+    """How many photos there are, were looked at, are kept out, and wait among the most doubtful ones."""
+    corrections = Corrections(project)
+    lines = corrections.lines()
+    right = {name for name in project.photos if corrections.how(name, lines) in (CORRECTED, CONFIRMED, OWN)}
+    kept_out = {photo.name for photo in project.photos.values() if photo.kept_out}
+    first = [photo.name for photo in project.by_doubt()[:FIRST]]
+    return Count(
+        len(project.photos), len(right), len(kept_out), len(right & kept_out), sum(name not in right for name in first)
+    )
+
+
+def starting_weights(weights: Path | str | None = None) -> Path:
+    """The weight file to start from: the given one, else the lite network that comes with the project.
+
+    Raises FileNotFoundError if it is not there.
+    """
+    from helpers.networks.pretrained import FOLDER, find_shipped
+
+    path = Path(weights) if weights else find_shipped("u2net_lite")
+    if path is None or not path.is_file():
+        raise FileNotFoundError(f"{path or FOLDER}: no weights to start from; name some with --weights FILE")
+    return path
+
+
+def look_and_propose(project: Project, weights: Path, workers: int | None = None, matter: Matter | None = None) -> int:
+    """Look at the photos and propose a matte for each new one; returns how many were proposed. Errors as in `look`."""
+    look(project, workers)
+    proposed = propose(project, matter or load_matter(weights), fingerprint_of(weights))
+    draw_sheet(project)
+    return proposed
+
+
+def train_and_report(project: Project, weights: Path, backgrounds: Path | None = None, **changes: Any) -> Verdict:
+    """Train on what was corrected, measure and write the report; errors as in `lesson_of` and `train`."""
+    lesson = lesson_of(project)
+    finished = train(project, weights, lesson, backgrounds, **changes)
+    measured = measure(load_matter(weights), finished, lesson.kept_out)
+    return write_report(project, lesson, measured, weights, finished)
+
+
+def found(project: Project) -> list[str]:
+    """Lines that tell what looking at the photos found."""
+    lines = [f"{len(project.photos)} photos, {sum(bool(photo.mask) for photo in project.photos.values())} of them with "
+             "masks of yours, which are taken over"]  # fmt: skip
+    for title, texts in (("left out", project.left_out), ("good to know", project.notes)):
+        if texts:
+            lines.append(f"{title}: {len(texts)}")
+            lines += [f"  {file}: {reason}" for file, reason in list(texts.items())[:10]]
+            lines += [f"  … and {len(texts) - 10} more in {project.work / 'mine.json'}"] * (len(texts) > 10)
+    return lines
+
+
+def what_is_next(project: Project) -> list[str]:
+    """Lines that tell how far a project is, what is next and how long that takes."""
+    count = count_of(project)
+    if not count.photos:
+        return ["next: look at the photos and propose a matte for each"]
+    lines = [
+        f"{count.looked_at} of {count.photos} photos have a right matte; "
+        f"of the {count.kept_out} kept out to measure on, {count.kept_out_looked_at}"
+    ]
+    if not count.can_train or count.first_waiting:
+        waiting = max(count.first_waiting, 0) + count.kept_out - count.kept_out_looked_at
+        lines.append(
+            f"next: correct or confirm the {FIRST} most doubtful photos and those kept out, {waiting} in all, about "
+            f"{in_words(60 * waiting)}"
+        )
+    if count.can_train:
+        lines.append(f"next: train, about {in_words(training_seconds(project))}: "
+                     f"python -m helpers.mine '{project.folder}' train")  # fmt: skip
+    if (project.work / REPORT).is_file():
+        lines.append(f"the last report: {project.work / REPORT}")
+    return lines
+
+
+def training_seconds(project: Project) -> float:
+    """How long both trainings take, roughly, by the time that the network needs for a photo."""
+    config = settings_for(lesson_of(project))
+    shown = min(SHOWN, config.epochs * max(len(project.photos), 1) * 2)
+    return 1.5 * shown * BACKWARD * max(project.pace, 0.02)
+
+
+def concluded(project: Project, verdict: Verdict) -> list[str]:
+    """Lines that tell the verdict, where the report is, and how to use the network if it is better."""
+    lines = [verdict.better, verdict.more, f"report: {project.work / REPORT}"]
+    return lines + (["to use it:", *(f"  {line}" for line in commands(project))] if verdict.is_better else [])

@@ -1,0 +1,218 @@
+"""Strokes hold exactly, the unsure band is solved from the photo, and what is saved is never overwritten unseen."""
+
+import csv
+import os
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.datasets.layouts import find_pairs, recognise
+from helpers.datasets.pairs import read_pair
+from helpers.mine.correct import (
+    CONFIRMED,
+    CORRECTED,
+    KEEP,
+    OWN,
+    REMOVE,
+    UNSURE,
+    WAITING,
+    Corrections,
+    OwnMask,
+    Stale,
+    corrected,
+)
+from helpers.mine.project import Photo, Project, stamp_of
+from helpers.mine.solve import solve_alpha
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Three photos of 40 × 30 pixels, proposed as their left half; the third has a mask of its owner's."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    project = Project.open(folder)
+    half = np.zeros((30, 40), np.uint8)
+    half[:, :20] = 255
+    for number, name in enumerate("abc"):
+        pixels = np.random.default_rng(number).integers(0, 256, (30, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+        project.proposal(name).parent.mkdir(exist_ok=True)
+        Image.fromarray(half).save(project.proposal(name))
+        project.photos[name] = Photo(name, f"{name}.png", (30, 40), stamp_of(folder / f"{name}.png"), name == "b")
+    Image.fromarray(255 - half).save(folder / "c_mask.png")
+    project.set("c", mask="c_mask.png", reading="grey")
+    project.save()
+    return project
+
+
+def strokes(*parts):
+    painted = np.zeros((30, 40), np.uint8)
+    for label, rows, columns in parts:
+        painted[rows, columns] = label
+    return painted
+
+
+def test_what_is_painted_holds_exactly_and_all_else_stays(project):
+    corrections = Corrections(project)
+    painted = strokes((KEEP, slice(5), slice(30, 40)), (REMOVE, slice(20, 30), slice(10)))
+    revision, matte = corrections.save("a", painted)
+    assert revision == 1
+    expected = corrections.base("a")
+    expected[:5, 30:] = 1
+    expected[20:, :10] = 0
+    assert np.array_equal(matte, expected)
+    assert np.array_equal(Corrections(project).matte("a"), expected)
+    assert np.array_equal(corrections.strokes("a"), painted)
+
+
+def test_it_is_saved_as_a_pair_with_a_line(project):
+    corrections = Corrections(project)
+    corrections.save("a", strokes((KEEP, slice(5), slice(30, 40))))
+    corrections.confirm("b")
+    assert recognise(corrections.folder) == "pairs"
+    [pair] = find_pairs(corrections.folder, "train")
+    photo, alpha = read_pair(pair)
+    with Image.open(project.folder / "a.png") as own:
+        assert np.array_equal(photo, np.asarray(own))
+    assert np.array_equal(alpha, corrections.matte("a") * 255)
+    [kept_out] = find_pairs(corrections.folder, "val")
+    assert kept_out.image.stem == "b"
+    with open(corrections.table, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["photo"], row["how"], row["revision"]) for row in rows] == [
+        ("a", CORRECTED, "1"), ("b", CONFIRMED, "1"),
+    ]  # fmt: skip
+
+
+def test_strokes_of_another_size_are_enlarged_pixel_by_pixel():
+    base, photo = np.zeros((30, 40), np.float32), np.zeros((30, 40, 3), np.uint8)
+    painted = np.zeros((15, 20), np.uint8)
+    painted[3, 4] = KEEP
+    matte = corrected(base, painted, photo)
+    assert matte[6:8, 8:10].min() == 1
+    assert matte.sum() == 4
+
+
+def soft_disc(side=120):
+    """A photo with a disc whose edge is 20 pixels soft, and its true alpha."""
+    y, x = np.mgrid[:side, :side]
+    true = np.clip((side / 4 - np.hypot(y - side / 2, x - side / 2)) / 20 + 0.5, 0, 1).astype(np.float32)
+    photo = true[..., None] * [200, 60, 40] + (1 - true[..., None]) * [20, 90, 220]
+    return photo.round().astype(np.uint8), true
+
+
+def test_where_it_is_unsure_the_matte_is_solved_from_the_photo():
+    photo, true = soft_disc()
+    base = (true >= 0.5).astype(np.float32)
+    y, x = np.mgrid[:120, :120]
+    unsure = np.abs(np.hypot(y - 60, x - 60) - 30) < 15
+    solved = solve_alpha(base, unsure, photo)
+    assert np.array_equal(solved[~unsure], base[~unsure])
+    assert np.abs(base - true)[unsure].mean() > 0.1
+    assert np.abs(solved - true)[unsure].mean() < 0.02
+
+
+def test_a_large_band_is_solved_smaller_and_is_as_good(monkeypatch):
+    photo, true = soft_disc(160)
+    base = (true >= 0.5).astype(np.float32)
+    y, x = np.mgrid[:160, :160]
+    unsure = np.abs(np.hypot(y - 80, x - 80) - 40) < 15
+    monkeypatch.setattr("helpers.mine.solve.MOST", 60 * 60)
+    solved = solve_alpha(base, unsure, photo)
+    assert np.array_equal(solved[~unsure], base[~unsure])
+    assert np.abs(solved - true)[unsure].mean() < 0.03
+
+
+def test_where_everything_is_unsure_nothing_changes():
+    photo, true = soft_disc(60)
+    assert np.array_equal(solve_alpha(true, np.ones((60, 60), bool), photo), true)
+
+
+def test_keep_and_remove_hold_beside_an_unsure_band(project):
+    painted = strokes((UNSURE, slice(10, 20), slice(15, 25)), (KEEP, slice(12, 14), slice(22, 24)))
+    _, matte = Corrections(project).save("a", painted)
+    assert (matte[12:14, 22:24] == 1).all()
+    outside = painted != UNSURE
+    assert set(np.unique(matte[outside])) == {0, 1}
+
+
+def test_two_windows_do_not_overwrite_each_other_unseen(project):
+    first, second = Corrections(project), Corrections(Project.open(project.folder, project.work))
+    revision, _ = first.save("a", strokes((KEEP, slice(5), slice(30, 40))), seen=0)
+    before = first.matte("a")
+    for change in (lambda: second.save("a", strokes((REMOVE, slice(5), slice(5))), seen=0),
+                   lambda: second.confirm("a", seen=0), lambda: second.reset("a", seen=0)):  # fmt: skip
+        with pytest.raises(Stale, match=r"a\.png: changed in another window"):
+            change()
+    assert np.array_equal(first.matte("a"), before)
+    second.save("a", strokes((REMOVE, slice(5), slice(5))), seen=revision)
+
+
+def test_many_at_a_time_lose_nothing(project):
+    corrections = [Corrections(project) for _ in range(6)]
+    done = []
+
+    def save(each, name):
+        done.append(each.save(name, strokes((KEEP, slice(5), slice(30, 40))))[0])
+
+    threads = [threading.Thread(target=save, args=(each, "ab"[i % 2])) for i, each in enumerate(corrections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == [1, 1, 2, 2, 3, 3]
+    assert {name: line.revision for name, line in corrections[0].lines().items()} == {"a": 3, "b": 3}
+
+
+def test_a_reset_waits_again_and_brings_the_proposal_back(project):
+    corrections = Corrections(project)
+    corrections.save("a", strokes((KEEP, slice(5), slice(30, 40))))
+    assert corrections.how("a") == CORRECTED
+    assert corrections.reset("a", seen=1) == 2
+    assert corrections.how("a") == WAITING
+    assert corrections.strokes("a") is None
+    assert np.array_equal(corrections.matte("a"), corrections.base("a"))
+
+
+def test_a_mask_of_the_owners_is_taken_over_and_replaced_only_if_told(project):
+    corrections = Corrections(project)
+    own = (project.folder / "c_mask.png").read_bytes()
+    assert corrections.how("c") == OWN
+    assert corrections.base("c")[:, 30:].min() == 1
+    painted = strokes((REMOVE, slice(5), slice(30, 40)))
+    with pytest.raises(OwnMask, match="c_mask"):
+        corrections.save("c", painted)
+    assert corrections.how("c") == OWN
+    corrections.save("c", painted, replace_own=True)
+    assert corrections.how("c") == CORRECTED
+    corrections.save("c", painted)  # asked once
+    assert corrections.matte("c")[:5, 30:].max() == 0
+    assert (project.folder / "c_mask.png").read_bytes() == own
+
+
+@pytest.mark.parametrize("file", ["masks/train/a.png", "corrected.csv"])
+def test_a_disk_that_is_full_leaves_what_was_there(project, monkeypatch, file):
+    corrections = Corrections(project)
+    corrections.save("a", strokes((KEEP, slice(5), slice(30, 40))))
+    files = {path: path.read_bytes() for path in corrections.folder.rglob("*.*") if path.is_file()}
+
+    def full(source, target, replace=os.replace):
+        if str(target).endswith(file):
+            raise OSError(28, "No space left on device")
+        return replace(source, target)
+
+    monkeypatch.setattr("helpers.files.atomic.os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        corrections.save("a", strokes((REMOVE, slice(20), slice(20))))
+    assert (corrections.folder / file).read_bytes() == files[corrections.folder / file]
+    assert {path for path in corrections.folder.rglob("*.*") if path.is_file()} == set(files)
+
+
+def test_a_damaged_line_is_named(project):
+    corrections = Corrections(project)
+    corrections.confirm("a")
+    corrections.table.write_text(corrections.table.read_text().replace(",1,", ",one,"))
+    with pytest.raises(ValueError, match=r"corrected\.csv, line 2"):
+        corrections.lines()

@@ -1,0 +1,313 @@
+"""The path by command, from photos to the report; what is bad in a folder is named and harms nothing else."""
+
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support import draw_portrait
+
+from helpers.config import FINAL
+from helpers.datasets.layouts import find_splits
+from helpers.datasets.pairs import read_pair
+from helpers.mine import steps
+from helpers.mine.__main__ import main
+from helpers.mine.correct import CORRECTED, Corrections
+from helpers.mine.project import Project
+from helpers.mine.report import CARD, REPORT, WEIGHTS
+from helpers.mine.steps import count_of, look_and_propose, starting_weights, train_and_report
+from helpers.mine.train import lesson_of
+from helpers.networks.registry import weights_out
+from helpers.networks.weights import read_checkpoint
+from helpers.u2net import U2Net
+
+COUNT = 20
+
+
+def draw_photos(folder, count=COUNT, seed=0):
+    """Photos in a folder, and {file stem: right matte (H, W) in [0, 1]}."""
+    folder.mkdir(parents=True)
+    numbers, mattes = np.random.default_rng(seed), {}
+    for number in range(count):
+        photo, ids = draw_portrait(numbers)
+        Image.fromarray(photo).save(folder / f"p{number:02}.png")
+        mattes[f"p{number:02}"] = (ids > 0).astype(np.float32)
+    return mattes
+
+
+@pytest.fixture
+def weights(headless, tiny, tmp_path):
+    """A weight file of the tiny network with random weights."""
+    torch.manual_seed(0)
+    path = tmp_path / "tiny.pth"
+    torch.save({"model_state_dict": weights_out(U2Net(tiny)), "table": [list(stage) for stage in tiny],
+                "network": "u2net_lite", "config": {"image_size": 32}}, path)  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def mattes(tmp_path):
+    return draw_photos(tmp_path / "photos")
+
+
+QUICK = {"epochs": 2, "batch_size": 4, "workers": 0}
+
+
+def correct_all(project, mattes):
+    """Say the right matte of every photo."""
+    for name in project.photos:
+        Corrections(project).replace(name, mattes[name])
+
+
+def test_the_whole_path_by_command(weights, mattes, tmp_path, capsys):
+    folder, work = tmp_path / "photos", tmp_path / "photos_mine"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main([str(folder), "--weights", str(weights)]) == 0
+    told = capsys.readouterr().out
+    assert f"{COUNT} photos" in told
+    assert f"{COUNT} mattes proposed" in told
+    assert "next: correct or confirm" in told
+    with Image.open(work / "contact.png") as sheet:
+        assert sheet.width > sheet.height > 200
+
+    assert main([str(folder), "train", "--weights", str(weights)]) == 2
+    assert "correct or confirm" in capsys.readouterr().err
+
+    project = Project.open(folder)
+    correct_all(project, mattes)
+    settings = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
+    assert main([str(folder), "train", "--weights", str(weights), *settings]) == 0
+    told = capsys.readouterr().out
+    assert "kept out" in told
+    assert str(work / REPORT) in told
+    page = (work / REPORT).read_text(encoding="utf-8")
+    assert '<img src="data:image/jpeg;base64,' in page
+    assert not re.search(r"(?:src|href)=\"(?!data:)", page)
+    numbers = json.loads((work / "report.json").read_text())
+    assert numbers["checked"] + numbers["kept_out"] == COUNT
+    assert set(numbers["errors"]) == {"before", "half of the photos", "all photos"}
+    assert numbers["better"] == (work / WEIGHTS).is_file() == (work / CARD).is_file()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_is_kept_out_is_never_trained_on_and_half_is_half(weights, mattes, tmp_path):
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    correct_all(project, mattes)
+    lesson = lesson_of(project)
+    assert {pair.image.stem for pair in lesson.kept_out} == {n for n, p in project.photos.items() if p.kept_out}
+    train_and_report(project, weights, **QUICK)
+    seen = {}
+    for part in ("all", "half"):
+        splits = find_splits(project.work / "training" / part / "checked.csv")
+        assert {pair.image.name for pair in splits["val"].pairs} == {pair.image.name for pair in lesson.kept_out}
+        seen[part] = {pair.image.name for pair in splits["train"].pairs}
+        assert not seen[part] & {pair.image.name for pair in lesson.kept_out}
+    assert seen["half"] < seen["all"]
+    assert len(seen["half"]) == (len(seen["all"]) + 1) // 2
+
+
+def test_an_interrupted_training_goes_on_and_a_finished_one_is_not_repeated(weights, mattes, tmp_path, monkeypatch):
+    from helpers.training import loop
+
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    correct_all(project, mattes)
+    stepped = []
+
+    def interrupted(*arguments, step=loop.train_step, **settings):
+        if len(stepped) == 5:
+            raise KeyboardInterrupt
+        stepped.append(1)
+        return step(*arguments, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_and_report(project, weights, **QUICK)
+    train_and_report(Project.open(tmp_path / "photos"), weights, **QUICK)
+    assert len(read_checkpoint(project.work / "training" / "all" / FINAL)["history"]["train"]) == 2 * (18 // 4)
+
+    def refused(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(loop, "train_step", refused)
+    train_and_report(Project.open(tmp_path / "photos"), weights, **QUICK)
+    assert not list((project.work / "training" / "all").glob("replaced-*"))
+
+
+def test_another_correction_trains_anew(weights, mattes, tmp_path):
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    kept_out = [name for name, photo in project.photos.items() if photo.kept_out]
+    others = [name for name in project.photos if name not in kept_out]
+    corrections = Corrections(project)
+    for name in kept_out + others[:6]:
+        corrections.replace(name, mattes[name])
+    train_and_report(project, weights, **QUICK)
+    for name in others[6:]:
+        corrections.replace(name, mattes[name])
+    train_and_report(project, weights, **QUICK)
+    assert list((project.work / "training" / "all").glob("replaced-*"))
+
+
+def test_composites_are_trained_on_where_there_are_backgrounds(weights, mattes, tmp_path):
+    draw_photos(tmp_path / "places", 3, seed=9)
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    correct_all(project, mattes)
+    train_and_report(project, weights, tmp_path / "places", **QUICK)
+    splits = find_splits(project.work / "training" / "all" / "others.csv")
+    assert all(pair.is_cutout for pair in splits["train"].pairs)
+    assert len(splits["train"].pairs) == len(lesson_of(project).checked)
+    photo = splits["train"].pairs[0].image
+    with Image.open(photo) as cutout:
+        assert cutout.mode == "RGBA"
+        stem = photo.stem.partition("-")[2]
+        assert np.array_equal(np.asarray(cutout)[..., 3], (mattes[stem] * 255).astype(np.uint8))
+
+
+def test_what_is_bad_in_a_folder_is_named_and_left_out(weights, mattes, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    shutil.copy(folder / "p03.png", folder / "q03.png")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (20, 40)).save(folder / "tiny.png")
+    (folder / "notes.txt").write_text("no photo")
+    project = Project.open(folder)
+    look_and_propose(project, weights, 0)
+    assert set(project.photos) == set(mattes)
+    assert project.left_out["q03.png"] == "the same file as p03.png"
+    assert "not a readable picture" in project.left_out["broken.jpg"]
+    assert project.left_out["tiny.png"] == "too small: 20×40 pixels"
+    assert all(text.startswith("small: ") for text in project.notes.values())
+
+
+def test_a_folder_without_photos_and_one_that_is_not_there_are_refused(weights, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    for folder, text in (("empty", "no photos there"), ("nowhere", "no such folder")):
+        assert main([str(tmp_path / folder), "--weights", str(weights)]) == 2
+        assert text in capsys.readouterr().err
+
+
+def test_nothing_is_written_into_a_folder_and_another_work_folder_can_be_named(weights, mattes, tmp_path):
+    folder = tmp_path / "photos"
+    folder.chmod(0o500)
+    try:
+        assert main([str(folder), "--weights", str(weights), "--work", str(tmp_path / "elsewhere")]) == 0
+    finally:
+        folder.chmod(0o700)
+    assert (tmp_path / "elsewhere" / "mine.json").is_file()
+
+
+def test_a_work_folder_that_cannot_be_written_is_named_at_once(weights, mattes, tmp_path, capsys):
+    (tmp_path / "a file").touch()
+    assert main([str(tmp_path / "photos"), "--weights", str(weights), "--work", str(tmp_path / "a file" / "x")]) == 2
+    assert "--work" in capsys.readouterr().err
+
+
+def test_a_photo_deleted_meanwhile_stops_nothing(weights, mattes, tmp_path):
+    folder = tmp_path / "photos"
+    project = Project.open(folder)
+    look_and_propose(project, weights, 0)
+    correct_all(project, mattes)
+    waiting = next(name for name, photo in project.photos.items() if not photo.kept_out)
+    Corrections(project).reset(waiting)
+    (folder / f"{waiting}.png").unlink()
+    with pytest.raises(FileNotFoundError, match="deleted meanwhile"):
+        Corrections(project).save(waiting, np.zeros((8, 8), np.uint8))
+    assert waiting not in {pair.image.stem for pair in lesson_of(project).proposed}
+    project = Project.open(folder)
+    look_and_propose(project, weights, 0)
+    assert waiting not in project.photos
+
+
+def test_only_new_photos_are_proposed_again_and_corrections_stay(weights, mattes, tmp_path):
+    folder = tmp_path / "photos"
+    project = Project.open(folder)
+    assert look_and_propose(project, weights, 0) == COUNT
+    kept_out = {name for name, photo in project.photos.items() if photo.kept_out}
+    Corrections(project).replace("p01", mattes["p01"])
+    photo, _ = draw_portrait(np.random.default_rng(77))
+    Image.fromarray(photo).save(folder / "new.png")
+    project = Project.open(folder)
+    assert look_and_propose(project, weights, 0) == 1
+    assert {name for name, photo in project.photos.items() if photo.kept_out} - {"new"} == kept_out
+    assert Corrections(project).how("p01") == CORRECTED
+    assert count_of(project).looked_at == 1
+
+
+def test_a_damaged_state_is_named_and_the_corrections_survive_it(weights, mattes, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    project = Project.open(folder)
+    look_and_propose(project, weights, 0)
+    Corrections(project).replace("p01", mattes["p01"])
+    state = project.work / "mine.json"
+    state.write_text(state.read_text()[:100])
+    assert main([str(folder), "status", "--weights", str(weights)]) == 2
+    assert "mine.json" in capsys.readouterr().err
+    state.unlink()
+    project = Project.open(folder)
+    look_and_propose(project, weights, 0)
+    assert count_of(project).looked_at == 1
+
+
+def test_masks_that_are_there_are_taken_over(weights, portrait_folder, tmp_path):
+    project = Project.open(portrait_folder, tmp_path / "work")
+    look_and_propose(project, weights, 0)
+    count = count_of(project)
+    assert count.photos == count.looked_at == 20
+    splits = find_splits(portrait_folder)
+    held_out = {pair.image.stem for split in ("val", "test") for pair in splits[split].pairs}
+    lesson = lesson_of(project)
+    assert {pair.image.stem for pair in lesson.kept_out} == held_out
+    own = {pair.image.stem: pair for found in splits.values() for pair in found.pairs}
+    assert np.array_equal(read_pair(lesson.checked[0])[1], read_pair(own[lesson.checked[0].image.stem])[1])
+
+
+def test_a_persons_photos_stay_together(weights, tmp_path):
+    mattes = draw_photos(tmp_path / "photos", 40)
+    rows = ["image_name,user_id"] + [f"{name}.png,person{number // 4}" for number, name in enumerate(mattes)]
+    (tmp_path / "photos" / "meta.csv").write_text("\n".join(rows) + "\n")
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    kept_out = [photo.kept_out for photo in project.photos.values()]
+    persons = [kept_out[start : start + 4] for start in range(0, 40, 4)]
+    assert all(len(set(person)) == 1 for person in persons)
+    assert 0 < sum(kept_out) < 20
+
+
+def test_without_weights_the_error_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--weights"):
+        starting_weights(tmp_path / "none.pth")
+
+
+def test_the_shipped_weights_are_where_it_starts():
+    assert starting_weights().is_file()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser writes everywhere")
+def test_a_read_only_work_folder_is_named(mattes, tmp_path):
+    (tmp_path / "work").mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match="--work"):
+        Project.open(tmp_path / "photos", tmp_path / "work")
+
+
+def test_the_report_keeps_the_old_network_when_nothing_was_gained(weights, mattes, tmp_path, monkeypatch):
+    """The new networks are the old one: not better, so no weights are written."""
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    correct_all(project, mattes)
+    config = {"augmentation": "strong", "loss": "l1", "max_lr": 1e-4, "batch_size": 4, "ema": 0.9, "seed": 0,
+              "network": "u2net_lite", "image_size": 32, "epochs": 2, "freeze_encoder": True}  # fmt: skip
+    same = tmp_path / "same.pth"
+    torch.save(torch.load(weights, weights_only=True) | {"config": config}, same)
+    monkeypatch.setattr(steps, "train", lambda *_, **__: {"all": same, "half": same})
+    verdict = train_and_report(project, weights)
+    assert not verdict.is_better
+    assert "old network is kept" in verdict.better
+    assert not (project.work / WEIGHTS).exists()
+    assert "No new weight file was written" in (project.work / REPORT).read_text(encoding="utf-8")
