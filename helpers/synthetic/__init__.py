@@ -1,4 +1,4 @@
-"""Synthetic portraits: drawn from nothing, with exact mattes."""
+"""Synthetic portraits: drawn by a program, with exact mattes."""
 
 from helpers.synthetic.dataset import make_portrait, write_dataset
 

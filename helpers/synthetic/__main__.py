@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="where the data set is written")
     parser.add_argument("--count", type=int, default=2000, help="number of pictures (default: %(default)s)")
     parser.add_argument("--size", type=int, default=256, help="side of a picture in pixels (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other pictures (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other pictures (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
     options = parser.parse_args(arguments)
     try:

@@ -25,7 +25,7 @@ from helpers.startup import usable_cores
 from helpers.synthetic.drawing.scene import draw_scene
 
 GENERATOR_VERSION = 1
-"""Raised whenever the same seed would give another picture, so that old data sets are not mistaken for new ones."""
+"""Increased whenever the same seed gives another picture. So old data sets are not mistaken for new ones."""
 
 MINIMUM_COUNT = 8
 """Fewer pictures cannot fill three splits that share no person."""
@@ -41,7 +41,7 @@ class Portrait(NamedTuple):
     image: NDArray[np.uint8]
     """(H, W, 3) uint8 RGB: matte · person + (1 - matte) · background, seen through a simulated camera."""
     annotation: NDArray[np.uint8]
-    """(H, W) uint8, indices into `helpers.datasets.layouts.CLASSES`; not 0 exactly where the matte is at least 128."""
+    """(H, W) uint8, indices into `helpers.datasets.layouts.CLASSES`; not 0 where the matte is at least 128, else 0."""
     matte: NDArray[np.uint8]
     """(H, W) uint8, 255 · alpha: exact, with strands of hair finer than a pixel."""
 
@@ -99,8 +99,8 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     seed : int
         Another seed gives other pictures.
     workers : int, optional
-        Processes: all cores if None, no other process if 1. The files do not depend on it. A script that calls this
-        with more than one worker needs the usual `if __name__ == "__main__":` around it.
+        Number of processes. None: one for each core. 1: no other process. The files do not depend on it. A script
+        that calls this with more than one worker needs the usual `if __name__ == "__main__":` around the call.
 
     Returns
     -------
@@ -114,12 +114,12 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     ValueError
         If `count` is below `MINIMUM_COUNT`.
     FileExistsError
-        If the folder holds anything else; nothing in it is touched.
+        If the folder holds anything else. Nothing in it is changed.
 
     Notes
     -----
-    A complete data set of the same arguments is returned as it is. Everything is written beside the folder first and
-    renamed at the end, so a run that is interrupted leaves nothing that looks complete.
+    If the folder already holds the complete data set of the same arguments, nothing is written. All files are first
+    written beside the folder and renamed at the end, so an interrupted run leaves nothing that looks complete.
     """
     folder = Path(folder)
     if count < MINIMUM_COUNT:
@@ -136,10 +136,10 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     try:
         _write_all(partial, record, workers or usable_cores())
         if folder.is_dir():
-            folder.rmdir()  # it was empty; if no longer, this fails and leaves it alone
+            folder.rmdir()  # fails, and deletes nothing, if the folder is no longer empty
         partial.rename(folder)
     except OSError:
-        if not _is_complete(folder, record):  # else somebody else has just written the very same data set
+        if not _is_complete(folder, record):  # otherwise another process has just written the same data set
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -160,7 +160,7 @@ class _Task(NamedTuple):
 
 
 def _is_complete(folder: Path, record: dict[str, int]) -> bool:
-    """Whether `folder` holds the data set of these arguments; the record is only ever seen after all the rest."""
+    """Whether `folder` holds the data set of these arguments. The record is the last file that appears."""
     try:
         return json.loads((folder / _RECORD).read_text(encoding="utf-8")) == record and (folder / "meta.csv").is_file()
     except (OSError, ValueError):
@@ -177,7 +177,7 @@ def _refuse_foreign(folder: Path, record: dict[str, int]) -> None:
 
 
 def _plan(folder: Path, record: dict[str, int]) -> list[_Task]:
-    """The tasks, in order: who is in which picture, in which split, under which name."""
+    """The tasks in order: the person, the split and the file name of each picture."""
     rng = np.random.default_rng([record["seed"], record["count"]])
     count = record["count"]
     users = max(len(SPLITS), round(count / PICTURES_PER_USER))

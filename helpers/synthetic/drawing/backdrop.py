@@ -17,7 +17,7 @@ _SHARE = np.array([24, 24, 9, 9, 12, 8, 6, 4, 4]) / 100
 def background(size: int, colours: NDArray, roll: float, rng: Generator) -> NDArray:
     """A background (3, size, size) float32 in [0, 1], turned by `roll` radians.
 
-    `colours` (N, 3) are tones of the person; some turn up in the scene so that colour alone never gives it away.
+    `colours` (N, 3) are tones of the person; some occur in the scene, so that colour alone never separates the person.
     """
     kind = str(rng.choice(KINDS, p=_SHARE))
     stage = Stage(size, colours, rng)
@@ -52,7 +52,7 @@ def background(size: int, colours: NDArray, roll: float, rng: Generator) -> NDAr
 
 
 def _weathered(image: NDArray, rng: Generator) -> NDArray:
-    """Large soft differences of light over all of it, and up to three patches of some texture."""
+    """Add large soft differences of light, and up to three patches of a texture."""
     size = image.shape[1]
     axis = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     slope = rng.normal(0, 0.3, 2).astype(np.float32)
@@ -129,7 +129,7 @@ def bokeh(stage: Stage) -> None:
 
 
 def abstract(stage: Stage) -> None:
-    """Shapes and noise that mean nothing."""
+    """Abstract shapes and noise."""
     rng = stage.rng
     stage.fade(stage.colour(), stage.colour(), sideways=rng.random() < 0.5)
     stage.mottle(rng.uniform(0.1, 0.5), int(rng.integers(2, 20)), 5)

@@ -37,7 +37,7 @@ def shade_skin(canvas: Canvas, view: View, identity: Identity, rng: Generator) -
 
 
 def beard_strands(identity: Identity, rng: Generator) -> tuple[NDArray, NDArray] | None:
-    """Strands (N, points, 3) in head coordinates with their locks (N,), or None where there is no more than stubble."""
+    """Strands (N, points, 3) in head coordinates with their locks (N,), or None for stubble and clean-shaven faces."""
     if identity.beard in ("none", "stubble"):
         return None
     x, y = rng.uniform(-0.66, 0.66, 2200), rng.uniform(0.0, 1.0, 2200)

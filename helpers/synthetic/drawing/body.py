@@ -31,7 +31,7 @@ class Body:
     yaw: float
 
     def sideways(self, side: float, x: Any) -> Any:
-        """Picture x of points `x` ≥ 0 from the middle on `side` (-1 or 1) of the turned torso."""
+        """Picture x of points `x` ≥ 0 from the middle, on `side` (-1 or 1) of the turned torso."""
         # a turned torso shows its depth, and its front comes forward
         return side * x * (np.cos(self.yaw) + 0.28 * abs(np.sin(self.yaw))) + 0.2 * np.sin(self.yaw)
 

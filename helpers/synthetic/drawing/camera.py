@@ -9,9 +9,9 @@ from helpers.synthetic.drawing.canvas import soften
 
 
 def photograph(image: NDArray, rng: Generator) -> NDArray:
-    """A photo (H, W, 3) uint8 of the picture `image` (3, H, W) float32 in [0, 1] that the lens throws on the sensor.
+    """The photo (H, W, 3) uint8 that a camera takes of `image` (3, H, W) float32 in [0, 1].
 
-    Nothing moves and nothing is blurred: the picture's alpha is the photo's.
+    Nothing moves and nothing is blurred, so the alpha of the image is also the alpha of the photo.
     """
     size = image.shape[1]
     tone, grain = rng.spawn(2)
@@ -27,7 +27,7 @@ def photograph(image: NDArray, rng: Generator) -> NDArray:
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     image *= 1 - np.float32(vignette * 0.5) * np.minimum(axis[:, None] ** 2 + axis**2, 1.6)
     image = np.clip(image, 0, None)
-    image = np.where(image > 0.85, 0.85 + 0.15 * np.tanh((image - 0.85) / 0.15), image)  # highlights roll off
+    image = np.where(image > 0.85, 0.85 + 0.15 * np.tanh((image - 0.85) / 0.15), image)  # highlights are compressed
     image = cv2.pow(image, gamma) * np.float32(1 - lift) + np.float32(lift)
     image += np.float32(contrast) * image * (1 - image) * (2 * image - 1)
     noise: NDArray = grain.standard_normal(image.shape[1:], np.float32)

@@ -59,7 +59,7 @@ class View:
     def box(self, points: ArrayLike, margin: float = 0.05) -> Box:
         """The part of the picture that holds local `points` (N, 2) with `margin` (local units) around them.
 
-        A shape outside the picture gets a box of one row or column at the border, so no caller needs a special case.
+        A shape outside the picture gets a box of one row or column at the border, so callers need no special case.
         """
         pixels = self.to_pixels(points).reshape(-1, 2)
         reach = margin * self.scale + 1

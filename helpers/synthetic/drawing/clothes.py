@@ -36,7 +36,7 @@ class Garment:
 
 @dataclass(frozen=True)
 class Outfit:
-    """A top, perhaps something open over it, and what is worn below the waist."""
+    """A top, an open garment over it in some cases, and what is worn below the waist."""
 
     top: Garment
     outer: Garment | None
@@ -47,7 +47,7 @@ class Outfit:
 
 
 def random_outfit(rng: Generator, identity: Identity) -> Outfit:
-    """Clothes that go together about as well as people's do."""
+    """Clothes that people would wear together."""
     u, feminine = rng.uniform, rng.random() < identity.femininity
     necklines = ["crew", "v", "scoop", "boat", "straps", "off", "high", "collar"]
     share = [20, 18, 14, 6, 12, 4, 8, 18] if feminine else [42, 12, 3, 0, 5, 0, 8, 30]
@@ -160,7 +160,7 @@ def _opening(garment: Garment, body: Body) -> NDArray:
 
 
 def paint_skin(canvas: Canvas, view: View, body: Body, skin: NDArray, light: Light) -> None:
-    """The bare torso and neck, under everything: no neckline can leave a hole in the matte."""
+    """Paint the bare torso and neck under everything, so that no neckline leaves a hole in the matte."""
     outline = body.outline(hem=4.8)
     box = view.box(outline)
     u, v = view.coordinates(box)
@@ -179,7 +179,7 @@ def paint_skin(canvas: Canvas, view: View, body: Body, skin: NDArray, light: Lig
 
 
 def paint_garment(canvas: Canvas, view: View, body: Body, garment: Garment, light: Light, rng: Generator) -> None:
-    """A garment over what the canvas already shows of the torso."""
+    """Paint a garment over the torso that is already on the canvas."""
     outline = body.outline(garment.ease, garment.looseness, garment.hem, garment.flare)
     box = view.box(outline, 0.3)
     u, v = view.coordinates(box)

@@ -1,4 +1,4 @@
-"""The face painted flat, as seen straight from the front; `person` wraps it round the solid head.
+"""The face painted flat, as seen straight from the front; `person` wraps it around the solid head.
 
 Left and right are the person's own: the left eye lies at x > 0, on the right of an unmirrored frontal picture.
 """

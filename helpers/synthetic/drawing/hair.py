@@ -1,4 +1,4 @@
-"""Hair styles: where hair grows on the head, which way it is combed, how long it is and what gathers it."""
+"""Hair styles: where hair grows on the head, the direction in which it is combed, its length, and how it is tied."""
 
 from dataclasses import dataclass
 
@@ -35,9 +35,9 @@ class Style:
     layer: float
     """Thickness of the hair above the skull."""
     weight: float
-    """How fast gravity wins along a strand, see `strands.fall`."""
+    """How fast gravity bends a strand, see `strands.fall`."""
     fringe: float = 0.0
-    """Length over the forehead when it differs."""
+    """Length over the forehead, if it differs."""
     tie: str = ""
     parting: float = 0.0
 
@@ -83,7 +83,7 @@ def random_style(rng: Generator, identity: Identity) -> Style | None:
         return None
     feminine = rng.random() < identity.femininity
     choices = long + short[5:] if feminine else short + (long[:3] + long[5:6] if rng.random() < 0.2 else [])
-    if identity.bald > 0.74:  # what is left is kept short
+    if identity.bald > 0.74:  # the remaining hair is short
         choices = [(1, Style(u(0.06, 0.2), u(0.06, 0.25), "back", 0.2, 0.05, 1.5))]
     elif identity.curl > 0.6:
         choices = loose + (choices[-3:] if feminine else choices[:2])
@@ -172,7 +172,7 @@ def _loose(
 
 
 def _draw_aside(paths: NDArray, side: NDArray, rng: Generator) -> NDArray:
-    """Long strands (N, STEPS, 3) pushed off the face to their `side` (N,), where they frame it like a curtain."""
+    """Long strands (N, STEPS, 3) moved off the face to their `side` (N,), where they frame it like a curtain."""
     x, y, z = np.moveaxis(paths, -1, 0)
     edge = rng.uniform(0.5, 0.62) + 0.06 * rng.standard_normal((len(paths), 1)).astype(np.float32)
     below = step(y + 0.12, 0.55) * step(z - 0.1, 0.4)
@@ -182,7 +182,7 @@ def _draw_aside(paths: NDArray, side: NDArray, rng: Generator) -> NDArray:
 
 
 def _tied(style: Style, roots: NDArray, down: NDArray, solid: Solid, rng: Generator) -> NDArray:
-    """Hair combed to one knot or two, and what hangs or is wound there."""
+    """Hair combed to one or two knots, and the hair that hangs from a knot or is wound around it."""
     layer = (style.layer * rng.uniform(0.2, 1, len(roots))).astype(np.float32)
     half = len(roots) * 2 // 3
     two = style.tie in ("pigtails", "braids")

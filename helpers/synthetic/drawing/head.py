@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from helpers.synthetic.drawing.canvas import Box, View
 
 BLEND = 0.045
-"""How softly the ellipsoids run into each other, in head units."""
+"""How smoothly the ellipsoids join, in head units."""
 
 EXTENT = np.array([1.35, 1.45], np.float32)
-"""Half the width and height of the window in which rays are sent, in head units."""
+"""Half the width and height, in head units, of the window through which rays are sent."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def _trace(shape: HeadShape, rotation: NDArray, x: NDArray, y: NDArray) -> tuple
     def distance(z: NDArray) -> tuple[NDArray, NDArray]:
         a = np.sqrt(np.maximum((first[0] * z + first[1]) * z + first[2], 1e-6))
         b = np.sqrt(np.maximum((second[0] * z + second[1]) * z + second[2], 1e-6))
-        each = a * (a - 1) / b
-        nearest = each.min(0)
-        weight = np.exp((nearest - each) * np.float32(1 / BLEND))
+        distances = a * (a - 1) / b
+        nearest = distances.min(0)
+        weight = np.exp((nearest - distances) * np.float32(1 / BLEND))
         total = weight.sum(0)
         return nearest - np.float32(BLEND) * np.log(total), weight / total
 
@@ -148,7 +148,7 @@ def _trace(shape: HeadShape, rotation: NDArray, x: NDArray, y: NDArray) -> tuple
     points = base + along[:, None] * nearest_z
     _, weight = distance(nearest_z)
     normal = rotation @ _gradient(points, centres, radii, weight)
-    for deeper in (0.06, 0.16, 0.32):  # rays that enter: how deep they run tells how far inside the outline they are
+    for deeper in (0.06, 0.16, 0.32):  # rays that hit: the length inside the head gives the distance to the outline
         gap = np.minimum(gap, distance(nearest_z - np.float32(deeper))[0])
     return gap, points, normal
 
@@ -162,9 +162,9 @@ def _quadratics(base: NDArray, along: NDArray, centres: NDArray, scale: NDArray)
 
 
 def _gradient(points: NDArray, centres: NDArray, radii: NDArray, weight: NDArray) -> NDArray:
-    each = (points[None] - centres[:, :, None]) / (radii * radii)[:, :, None]
-    each /= np.sqrt((each * each).sum(1, keepdims=True)) + 1e-6
-    return np.einsum("pn,pkn->kn", weight, each)
+    normals = (points[None] - centres[:, :, None]) / (radii * radii)[:, :, None]
+    normals /= np.sqrt((normals * normals).sum(1, keepdims=True)) + 1e-6
+    return np.einsum("pn,pkn->kn", weight, normals)
 
 
 def surface_at(shape: HeadShape, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:

@@ -1,4 +1,4 @@
-"""What is worn on the head: hats, hoods, scarves, headphones, glasses, masks and earrings."""
+"""Headwear: hats, hoods, scarves, headphones, glasses, masks and earrings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ class _Wearer:
         roundness: float = 0.5,
         shadow: float = 0.06,
     ) -> None:
-        """Paint cloth over `outlines` less `holes`, blown up to `roundness` head units."""
+        """Paint cloth over `outlines` without `holes`, inflated to `roundness` head units."""
         box = self.view.box(np.concatenate(outlines))
         u, v = self.view.coordinates(box)
         cover = fill(self.view, box, *outlines)
@@ -209,7 +209,7 @@ class _Wearer:
                 self.paint(hat.fabric, [self.hull(cup)], roundness=0.15)
 
     def glasses(self, dark: bool) -> None:
-        """A frame before the eyes; `dark` lenses hide them, clear ones leave eyes eyes."""
+        """Glasses. `dark` lenses hide the eyes; behind clear ones the eyes keep their class."""
         rng = self.rng
         wide, high, power = rng.uniform(0.18, 0.25), rng.uniform(0.12, 0.21), rng.uniform(0.5, 1)
         frame = np.float32(rng.choice([(0.04, 0.04, 0.05), (0.25, 0.14, 0.08), (0.6, 0.5, 0.3), (0.5, 0.5, 0.52)]))
@@ -240,7 +240,7 @@ class _Wearer:
         self.canvas.paint(box, stroke(self.view, box, lines, width), np.clip(frame * self.level, 0, 1))
 
     def mask(self) -> None:
-        """A mask over nose and mouth, its ribbons round the ears."""
+        """A mask over nose and mouth, with ribbons around the ears."""
         outline = spline(
             [
                 (0, 0.08, 0.9),
@@ -266,7 +266,7 @@ class _Wearer:
         self.paint(cloth, [self.flat(outline)], roundness=0.4)
 
     def earrings(self) -> None:
-        """A pair of rings or drops, where the ears can be seen."""
+        """A pair of rings or drops, if the ears are visible."""
         colour = np.array([0.85, 0.7, 0.35], np.float32) if self.rng.random() < 0.6 else palette.vivid(self.rng)
         length = self.rng.uniform(0.06, 0.25)
         for side in (-1, 1):
@@ -278,6 +278,6 @@ class _Wearer:
 
 
 def stretch(y: NDArray, height: float) -> NDArray:
-    """Heights y (N,) of a crown drawn up to `height` times its own."""
+    """Heights y (N,) of a crown that is stretched by the factor `height`."""
     low = y.max()
     return low + (y - low) * height

@@ -19,7 +19,7 @@ class Light:
     key: NDArray
     ambient: NDArray
     wrap: float
-    """0: hard light; 1: so soft that it reaches half way round to the far side."""
+    """From 0, hard light, to 1, soft light that also reaches half of the far side."""
     rim: float
     rim_direction: NDArray
 
@@ -54,7 +54,7 @@ class Light:
 
     @property
     def hardness(self) -> float:
-        """Strength of cast shadows in [0, 1]: strong key and little ambient light throw dark ones."""
+        """Strength of cast shadows in [0, 1]. Strong direct light and little ambient light throw dark shadows."""
         key, ambient = float(self.key.mean()), float(self.ambient.mean())
         return float(np.clip(key / (key + ambient) * (1.1 - 0.5 * self.wrap), 0.1, 0.85))
 
@@ -97,7 +97,7 @@ def normals(height: NDArray) -> NDArray:
 
 
 def inflate(coverage: NDArray, radius: float) -> NDArray:
-    """Relief (h, w) in pixels of a flat shape blown up: round within `radius` pixels of its edge, flat beyond."""
+    """Relief (h, w) in pixels of an inflated flat shape: round within `radius` pixels of its edge, flat beyond."""
     inside = cv2.copyMakeBorder((coverage > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
     rest = 1 - np.clip(distance / radius, 0, 1)

@@ -59,7 +59,7 @@ class Arm(NamedTuple):
     before_head: bool
     behind: bool
     growth: float
-    """How much larger the hand is than the shoulder end makes it: 1, more when it reaches to the camera."""
+    """Enlargement of the hand against the shoulder: 1, and more if the arm reaches towards the camera."""
 
 
 ARM_POSES = ("hanging", "pocket", "hip", "crossed", "front", "chin", "hair", "selfie", "wave", "back")

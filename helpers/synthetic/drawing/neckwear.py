@@ -1,4 +1,4 @@
-"""Collars, high necks, scarves, ties, necklaces, hoods and bag straps: what lies on the garments."""
+"""Collars, high necks, scarves, ties, necklaces, hoods and bag straps, which lie on the garments."""
 
 import numpy as np
 from numpy.random import Generator
@@ -52,7 +52,7 @@ def paint_collar(canvas: Canvas, view: View, body: Body, garment: Garment, light
 
 
 def paint_extras(canvas: Canvas, view: View, body: Body, outfit: Outfit, light: Light, rng: Generator) -> None:
-    """Whatever else hangs on the person; most carry nothing."""
+    """Paint what else the person wears or carries; most persons have nothing more."""
     level = float(light.key.mean() * 0.6 + light.ambient.mean())
     low_neck = outfit.top.neckline in ("v", "scoop", "boat", "straps", "off", "crew")
     if low_neck and rng.random() < 0.2:

@@ -18,7 +18,7 @@ def fractal(rng: Generator, shape: tuple[int, int], cells: Any = 4, octaves: int
     amplitude = 1.0
     for octave in range(octaves):
         lattice = rng.random((max(2, round(down * 2**octave)), max(2, round(across * 2**octave))), np.float32)
-        # finer than the picture: its mean is what a camera would record
+        # finer than a pixel: a camera records the mean
         too_fine = lattice.shape[0] > shape[0] or lattice.shape[1] > shape[1]
         method = cv2.INTER_AREA if too_fine else cv2.INTER_CUBIC
         total += np.float32(amplitude) * (cv2.resize(lattice, shape[::-1], interpolation=method) * 2 - 1)

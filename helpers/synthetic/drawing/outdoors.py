@@ -9,7 +9,7 @@ from helpers.synthetic.drawing.stage import Stage
 
 
 def street(stage: Stage) -> None:
-    """Facades in perspective, a pavement, and what stands about."""
+    """Facades in perspective, a pavement, and things that stand on it."""
     rng = stage.rng
     sky(stage)
     horizon = rng.uniform(0.5, 0.9)
@@ -58,7 +58,7 @@ def nature(stage: Stage) -> None:
 
 
 def foliage(stage: Stage) -> None:
-    """Nothing but leaves, with light between them."""
+    """Only leaves, with light between them."""
     rng = stage.rng
     deep = np.array([0.1, 0.17, 0.06]) * rng.uniform(0.4, 2)
     stage.fade(deep, deep * rng.uniform(0.6, 2.5))
@@ -84,7 +84,7 @@ def leaves(stage: Stage, top: float, bottom: float, count: int = 380) -> None:
 
 
 def sky(stage: Stage) -> None:
-    """Blue, grey or burnt out."""
+    """A sky: blue, grey or overexposed."""
     rng = stage.rng
     kind = rng.random()
     high = np.array([0.35, 0.55, 0.85]) if kind < 0.45 else np.full(3, rng.uniform(0.6, 1))

@@ -65,7 +65,7 @@ CLOTH = np.array(
 
 
 def skin_tone(rng: Generator) -> NDArray:
-    """A skin colour (3,): any depth, with a rosy, golden or olive undertone."""
+    """A skin colour (3,): from fair to dark, with a rosy, golden or olive undertone."""
     place = rng.beta(1.0, 1.25) * (len(SKIN) - 1)
     base = np.array([np.interp(place, np.arange(len(SKIN)), SKIN[:, channel]) for channel in range(3)])
     undertone = rng.normal(0, 0.018) * np.array([1, -0.4, -0.9]) + rng.normal(0, 0.012) * np.array([-0.6, 0.8, -0.4])
@@ -73,7 +73,7 @@ def skin_tone(rng: Generator) -> NDArray:
 
 
 def hair_colour(rng: Generator) -> NDArray:
-    """A hair colour (3,): natural nine times in ten and more, dyed otherwise."""
+    """A hair colour (3,): natural in more than nine of ten cases, else dyed."""
     if rng.random() < 0.06:
         return np.clip(vivid(rng) * rng.uniform(0.5, 1), 0.04, 0.95).astype(np.float32)
     base = HAIR[rng.choice(len(HAIR), p=HAIR_SHARE)]
@@ -81,7 +81,7 @@ def hair_colour(rng: Generator) -> NDArray:
 
 
 def cloth_colour(rng: Generator) -> NDArray:
-    """A colour (3,) of a garment: mostly muted, black and white often, sometimes anything."""
+    """A colour (3,) of a garment: mostly muted, often black or white, sometimes any colour."""
     if rng.random() < 0.15:
         return vivid(rng)
     base = CLOTH[rng.choice(len(CLOTH), p=_cloth_share())]

@@ -1,4 +1,4 @@
-"""A whole person, painted layer over layer: back hair, body, clothes, arms, head, front hair and what is worn on it."""
+"""A whole person, painted layer over layer: back hair, body, clothes, arms, head, front hair and headwear."""
 
 from dataclasses import dataclass, replace
 
@@ -48,7 +48,7 @@ class Figure:
         self.hair_width = float(np.clip(0.005 * (0.17 * view.size / view.scale) ** 0.7, 0.0022, 0.006))
 
     def paint(self) -> None:
-        """Paint everything, far things first."""
+        """Paint all layers, from the farthest to the nearest."""
         strand_layers = self._grow_hair()
         if strand_layers:
             self._paint_hair(strand_layers, front=False)
@@ -177,11 +177,11 @@ class Figure:
         )
         labels = cv2.remap(flat.labels, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         _, y, z = seen.points
-        # the flat face is a mask before the head: nothing of it shows at the back
+        # the flat face covers the front of the head only, not its back
         behind = step(0.14 - z, 0.12)
         albedo += behind * (identity.skin[:, None, None] - albedo)
         labels[behind > 0.5] = SKIN
-        # beside and behind the face the skin is not the face's: ears, temples, nape
+        # ears, temples and nape have a skin of their own, which is not in the flat face
         labels[(z < -0.02) | (y < -0.92)] = PERSON
         if self.style is not None:
             grows = step(hair.hairline(seen.points, identity) - 0.02, 0.12)
@@ -202,7 +202,7 @@ class Figure:
         if self.style is None:
             return None
         upright = np.array([np.sin(self.head_view.angle), np.cos(self.head_view.angle), 0], np.float32)
-        # the larger the head in the picture, the finer its hair
+        # a larger head in the picture has thinner hair
         count = int(np.clip(820 / self.hair_width * 0.005, 650, 1500))
         paths, locks = hair.grow(self.style, self.identity, self.rotation.T @ upright, count, self.locks)
         paths, loose = strands.flyaway(paths, self.locks, 0.07, 0.10)
@@ -221,7 +221,7 @@ class Figure:
         if cap is not None:
             middle = paths[:, strands.PIECES // 2 :: strands.PIECES] @ self.rotation
             chosen = chosen & ~cap(middle)
-        assert self.style is not None  # or there would be no hair to paint
+        assert self.style is not None  # otherwise there would be no hair to paint
         closed = 0.03 + 0.02 * min(self.style.length, 1.5)
         for part, bulk in ((chosen & loose[:, None], 0.0), (chosen & ~loose[:, None], closed)):
             drawn = strands.draw(self.head_view, paths, tone, part, self.hair_width, bulk)

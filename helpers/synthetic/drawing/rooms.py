@@ -6,7 +6,7 @@ from helpers.synthetic.drawing.stage import Stage
 
 
 def room(stage: Stage) -> None:
-    """A room seen frontally, with a handful of things in it."""
+    """A room seen from the front, with a few things in it."""
     rng = stage.rng
     wall = stage.colour(0.15, 1.0)
     stage.fade(wall * rng.uniform(0.75, 1.05), wall * rng.uniform(0.75, 1.05), sideways=rng.random() < 0.5)
@@ -140,7 +140,7 @@ def cupboard(stage: Stage) -> None:
 
 
 def clutter(stage: Stage) -> None:
-    """Things of no particular name."""
+    """Various things without a name."""
     rng = stage.rng
     for _ in range(rng.integers(4, 30)):
         x, y = rng.uniform(0, 1, 2)

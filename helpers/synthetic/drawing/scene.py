@@ -1,4 +1,4 @@
-"""A scene: how the picture is framed, who is in it, what is behind; composited exactly, then photographed."""
+"""A scene: framing, persons and background, composited with exact alpha and then photographed."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Frame(NamedTuple):
 
 
 def random_frame(rng: Generator) -> Frame:
-    """From the whole figure to a close-up that fills the frame."""
+    """Any framing, from the whole figure to a close-up that fills the picture."""
     kinds = {
         "figure": (0.06, 0.062, 0.095),
         "half": (0.28, 0.10, 0.14),
@@ -89,7 +89,7 @@ def draw_scene(size: int, identity_rng: Generator, rng: Generator) -> Picture:
         alpha, colour = soften(alpha, blur), _soften_each(colour, blur)
     alpha = np.clip(alpha, 0, 1)
     composite = np.clip(colour, 0, None) + (1 - alpha) * image
-    blur = size / 256 * max(0.0, lens.normal(0, 0.5))  # of the lens: what it does to the picture, it does to the alpha
+    blur = size / 256 * max(0.0, lens.normal(0, 0.5))  # the lens blurs the picture and the alpha alike
     alpha, composite = soften(alpha, blur), _soften_each(composite, blur)
     matte = np.rint(alpha * 255).astype(np.uint8)
     labels = np.where(matte >= 128, np.maximum(canvas.labels, 1), 0).astype(np.uint8)
@@ -114,7 +114,7 @@ def _stand(
 
 
 def _companion(canvas: Canvas, frame: Frame, roll: float, light: Light, rng: Generator) -> None:
-    """A second person beside the first, foreground as well."""
+    """Paint a second person beside the first one; both are foreground."""
     side = -1 if frame.x > 0.5 else 1
     beside = Frame(
         frame.unit * rng.uniform(0.85, 1.08),
@@ -126,7 +126,7 @@ def _companion(canvas: Canvas, frame: Frame, roll: float, light: Light, rng: Gen
 
 
 def _occlude(canvas: Canvas, image: NDArray, light: Light, rng: Generator) -> NDArray:
-    """Now and then a table or a wall stands before the person: it is background, so the person ends there."""
+    """Sometimes put a table or a wall before the person. It is background, so the person ends there."""
     if rng.random() > 0.07:
         return image
     size = canvas.size
@@ -141,7 +141,7 @@ def _occlude(canvas: Canvas, image: NDArray, light: Light, rng: Generator) -> ND
 
 
 def _wall_shadow(image: NDArray, alpha: NDArray, light: Light, frame: Frame, rng: Generator) -> NDArray:
-    """Sometimes a wall is near enough to catch the person's shadow."""
+    """Sometimes throw the person's shadow on a near wall."""
     if rng.random() > 0.22:
         return image
     size = image.shape[1]

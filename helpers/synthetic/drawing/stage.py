@@ -12,16 +12,16 @@ from helpers.synthetic.drawing.noise import fractal
 
 
 class Stage:
-    """A background in the making: (0, 0) is the upper left corner, (1, 1) the lower right one."""
+    """A background that is being drawn: (0, 0) is the upper left corner, (1, 1) the lower right one."""
 
     def __init__(self, size: int, colours: NDArray, rng: Generator) -> None:
-        """`colours` (N, 3) in [0, 1] are tones of the person, which the background picks up now and then."""
+        """`colours` (N, 3) in [0, 1] are tones of the person, some of which the background takes."""
         self.size, self.rng, self.colours = size, rng, colours
         self.factor = 2 if size <= 512 else 1
         self.sheet: NDArray = np.full((size * self.factor, size * self.factor, 3), 128, np.uint8)
 
     def colour(self, dark: float = 0.0, bright: float = 1.0) -> NDArray:
-        """A colour (3,), muted as a rule, one in five of the person's own; its values lie in [dark, bright]."""
+        """A colour (3,) with values in [dark, bright]: mostly muted, in one of five cases a colour of the person."""
         rng = self.rng
         if rng.random() < 0.2:
             base = self.colours[rng.integers(len(self.colours))] * rng.uniform(0.8, 1.25)

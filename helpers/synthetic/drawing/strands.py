@@ -1,6 +1,6 @@
-"""Hair as strands: simulated in head coordinates, drawn finer than a pixel, shaded along their direction.
+"""Hair as strands: simulated in head coordinates, drawn thinner than a pixel, shaded along their direction.
 
-The soft edge of the matte comes from here: nothing is blurred, thin strands simply cover a pixel in part.
+The soft edge of the matte comes from here. Nothing is blurred: a thin strand covers a part of a pixel.
 """
 
 from typing import NamedTuple
@@ -14,9 +14,9 @@ from helpers.synthetic.drawing.canvas import PIXELS_ACROSS, Box, View
 from helpers.synthetic.drawing.light import Light
 
 STEPS = 13
-"""Points a strand is simulated with; `clump` doubles the pieces between them."""
+"""Number of points with which a strand is simulated. `clump` doubles the pieces between them."""
 CHUNKS, PIECES = 4, 6
-"""A finished strand has CHUNKS · PIECES + 1 points; each chunk has one tone and is drawn in one go."""
+"""A finished strand has CHUNKS · PIECES + 1 points; each chunk has one tone and is drawn at once."""
 TONES, DEPTHS = 12, 5
 
 
@@ -38,11 +38,11 @@ def fall(
     """Strands that start at `roots` (N, 3) along `direction` (N, 3) and bend towards `down` (3,) → (N, STEPS, 3).
 
     `length` (N,) in head units; `layer` (N,) is how far above the solid each strand lies; `weight` is how much gravity
-    turns it per head unit of length: 0 stiff, 4 limp.
+    turns it per head unit of length, from 0 (stiff) to 4 (limp).
     """
     points = [roots]
     here, heading, pace = roots, direction, (length / (STEPS - 1))[:, None]
-    for share in np.linspace(0.5, 1.5, STEPS - 1, dtype=np.float32):  # short steps where the strand hugs the head
+    for share in np.linspace(0.5, 1.5, STEPS - 1, dtype=np.float32):  # short steps where the strand lies on the head
         heading = unit(heading + (1 - np.exp(-weight * pace)) * down)
         ahead = here + heading * pace * share
         pushed = push_out(ahead, solid, layer)
@@ -99,7 +99,7 @@ def clump(
 
 
 def _refine(paths: NDArray) -> NDArray:
-    """A point put between each two, on the curve through their neighbours: (N, K, 3) → (N, 2K - 1, 3)."""
+    """A point is inserted between each two, on the curve through their neighbours: (N, K, 3) → (N, 2K - 1, 3)."""
     before = np.concatenate([paths[:, :1], paths[:, :-2]], 1)
     after = np.concatenate([paths[:, 2:], paths[:, -1:]], 1)
     between = (9 * (paths[:, :-1] + paths[:, 1:]) - before - after) / 16
@@ -109,7 +109,7 @@ def _refine(paths: NDArray) -> NDArray:
 
 
 def flyaway(paths: NDArray, rng: Generator, share: float, reach: float) -> tuple[NDArray, NDArray]:
-    """Let a `share` of the strands (N, K, 3) leave their neighbours smoothly, by up to about `reach` head units."""
+    """Bend a `share` of the strands (N, K, 3) smoothly off their neighbours, by up to about `reach` head units."""
     loose = rng.random(len(paths)) < share
     along = np.linspace(0, 1, paths.shape[1], dtype=np.float32)
     bend = rng.normal(0, reach, (len(paths), 1, 3)) * (along**1.7)[None, :, None]
@@ -127,7 +127,7 @@ class Drawn(NamedTuple):
 def draw(
     view: View, paths: NDArray, tone: NDArray, chosen: NDArray, width: float, bulk: float = 0.0, margin: float = 0.1
 ) -> Drawn:
-    """Draw chunks of strands, far ones first → `Drawn`.
+    """Draw chunks of strands, the far ones first; returns `Drawn`.
 
     `paths` (N, points, 3) in view axes, `tone` (N, CHUNKS) in [0, 2], `chosen` (N, CHUNKS) bool: which chunks to draw;
     `width` of a strand and `bulk` of the thick under-strokes that close the mass, in head units.
@@ -148,7 +148,7 @@ def draw(
     pixels = np.clip(np.rint(pixels * 8), -(2**20), 2**20).astype(np.int32)
     thickness = width * view.scale * factor
     if bulk > 0:
-        # only every third strand, and not its tip: the mass must not reach as far as the thin strands do
+        # only every third strand, without its tip: the mass must end before the thin strands do
         place = np.broadcast_to(np.arange(CHUNKS), chosen.shape)[chosen]
         owner = np.broadcast_to(np.arange(len(chosen))[:, None], chosen.shape)[chosen]
         under = list(pixels[(place < CHUNKS - 1) & (owner % 3 == 0)])
