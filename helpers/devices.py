@@ -1,6 +1,6 @@
 """What this machine computes with: device, mixed precision, memory layout; chosen by what it supports."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -20,13 +20,13 @@ class Runtime:
     amp_dtype: torch.dtype | None
     memory_format: torch.memory_format
 
-    def autocast(self):
+    def autocast(self) -> AbstractContextManager:
         """Context manager that computes in mixed precision where this runtime does."""
         if self.amp_dtype is None:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.amp_dtype)
 
-    def scaler(self):
+    def scaler(self) -> torch.amp.GradScaler:
         """Gradient scaler; it does something for float16 only, whose gradients would underflow."""
         return torch.amp.GradScaler(self.device.type, enabled=self.amp_dtype == torch.float16)
 
@@ -34,7 +34,7 @@ class Runtime:
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def best_runtime(device=None, precision="auto"):
+def best_runtime(device: torch.device | str | None = None, precision: str = "auto") -> Runtime:
     """The fastest runtime of this machine, or of the given device (a name such as `"cpu"`).
 
     CUDA: bfloat16 where the chip has it, else float16 with a scaler. CPU: bfloat16 only where the chip multiplies it in

@@ -60,8 +60,7 @@ def plateau(optimizer: Optimizer, highest_is_best: bool = False) -> ReduceLROnPl
     To be stepped after each epoch with the value that is watched. PyTorch's `patience` counts the bad epochs that are
     still tolerated, so it is one less than the epochs after which the rate falls.
     """
-    mode = "max" if highest_is_best else "min"
-    return ReduceLROnPlateau(optimizer, mode, factor=0.1, patience=4, threshold=0.0)
+    return ReduceLROnPlateau(optimizer, "max" if highest_is_best else "min", factor=0.1, patience=4, threshold=0.0)
 
 
 CYCLES = 3
@@ -78,7 +77,11 @@ SCHEDULES: dict[str, Callable[[Optimizer, float, int], LRScheduler]] = {
     "step": lambda optimizer, max_lr, steps: MultiStepLR(optimizer, [steps // 2, steps * 3 // 4], gamma=0.1),
     "cosine": lambda optimizer, max_lr, steps: CosineAnnealingLR(optimizer, T_max=steps),
     "triangular": lambda optimizer, max_lr, steps: CyclicLR(
-        optimizer, max_lr / 25, max_lr, step_size_up=steps / CYCLES / 2, cycle_momentum=False
+        optimizer,
+        max_lr / 25,
+        max_lr,
+        step_size_up=steps / CYCLES / 2,  # type: ignore[arg-type]  # a fraction of a step is as good
+        cycle_momentum=False,
     ),
 }
 """`schedule(optimizer, max_lr, steps)`, to be stepped after each of so many batches; the optimiser begins at max_lr."""

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from helpers.config import FINAL
 from helpers.cutout.foreground import foreground_colours
 from helpers.cutout.onnx_cache import find_conversion, keep_conversion, key_of, may_have_gpu
 from helpers.cutout.predictors import OnnxPredictor, Predictor, TorchPredictor
@@ -237,6 +236,7 @@ def _fastest(path: Path, device: str | None) -> tuple[Predictor, int]:
 
 def _default_weights() -> Path:
     """The weights in saved_models/ that are taken without a name; raises FileNotFoundError if there are none."""
+    from helpers.config import FINAL  # a cutout starts faster without the rest of the configuration
     from helpers.networks.pretrained import FOLDER, find_shipped
 
     trained = FOLDER / FINAL

@@ -8,6 +8,7 @@ An interrupted table goes on with the same command: each run is stored when it e
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.config import PRESETS, load_config
@@ -31,7 +32,7 @@ def _parser():
     return parser
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing of some claims and print their tables; without --claims, tell what there is to do."""
     begin()
     options = _parser().parse_args(arguments)

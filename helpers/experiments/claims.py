@@ -9,6 +9,7 @@
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -21,7 +22,7 @@ RESULTS = Path(__file__).parents[2] / "results" / "claims.csv"
 """The stored results: one line for each run, set of portraits and region."""
 
 
-REPORT = {
+REPORT: dict[str, Any] = {
     "network": "u2net_lite", "start": "pretrained", "loss": "report", "edge_weight": 1.0, "edge_width": 7,
     "edge_on": "fused", "schedule": "one_cycle", "max_lr": 1e-3, "truth": "annotations",
 }  # fmt: skip
@@ -38,7 +39,7 @@ class Enlargement(NamedTuple):
 
     thresholded: bool
     size: int = 1920
-    count: int = 12
+    count: int = 12  # type: ignore[assignment]  # hides a tuple's method that nobody calls
 
 
 VARIANTS: dict[str, dict[str, Any] | Enlargement] = {
@@ -120,7 +121,7 @@ was trained on, and the weights it started from.
 """
 
 
-def read_results(path=RESULTS):
+def read_results(path: Path | str = RESULTS) -> list[dict[str, Any]]:
     """The stored rows, dicts by `FIELDS`. Raises FileNotFoundError, or ValueError if the columns are others."""
     path = Path(path)
     if not path.is_file():
@@ -132,7 +133,7 @@ def read_results(path=RESULTS):
         return [{name: kind(row[name]) for name, kind in FIELDS.items()} for row in reader]
 
 
-def add_results(path, rows):
+def add_results(path: Path | str, rows: list[dict[str, Any]]) -> None:
     """Write what `path` holds, and `rows` after it; the file is whole at any moment."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
@@ -142,12 +143,14 @@ def add_results(path, rows):
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def values_of(rows, claim, portraits, region, metric):
+def values_of(
+    rows: Iterable[dict[str, Any]], claim: int, portraits: str, region: str, metric: str
+) -> dict[str, dict[int, float]]:
     """{variant: {seed: value}} of what is measured for a claim, in its order; `portraits` is `made` or `real`.
 
     Raises ValueError where there are two values for a seed: tables mix no presets.
     """
-    values = {name: {} for name in CLAIMS[claim].variants}
+    values: dict[str, dict[int, float]] = {name: {} for name in CLAIMS[claim].variants}
     for row in rows:
         name, seed = row["variant"], row["seed"]
         if name in values and (row["set"], row["region"]) == (portraits, region):
@@ -180,7 +183,9 @@ class Comparison(NamedTuple):
     verdict: str
 
 
-def compare(rows, claim, portraits, region, metric):
+def compare(
+    rows: Iterable[dict[str, Any]], claim: int, portraits: str, region: str, metric: str
+) -> "dict[str, Comparison]":
     """{variant: `Comparison`} with the first variant of a claim; arguments and errors as in `values_of`."""
     values = values_of(rows, claim, portraits, region, metric)
     baseline = CLAIMS[claim].variants[0]
@@ -201,7 +206,13 @@ def _compared(of_seed, baseline, is_baseline, metric):
                       "baseline" if is_baseline else verdict)  # fmt: skip
 
 
-def claim_table(rows, claim, portraits, region, metrics=("sad", "mse", "grad", "conn")):
+def claim_table(
+    rows: Iterable[dict[str, Any]],
+    claim: int,
+    portraits: str,
+    region: str,
+    metrics: Sequence[str] = ("sad", "mse", "grad", "conn"),
+) -> str:
     """A claim as text: mean ± spread over the seeds (n) of every variant, and whether it differs from the first."""
     table = {metric: compare(rows, claim, portraits, region, metric) for metric in metrics}
     where = "whole image" if region == "whole" else "transition band"

@@ -3,12 +3,16 @@
 import os
 import signal
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from helpers.config import Config
 from helpers.datasets.layouts import find_pairs
 from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, add_results
 from helpers.experiments.trial import origin_of, run_variant
@@ -16,7 +20,16 @@ from helpers.files.parallel import in_parallel
 from helpers.startup import usable_cores
 
 
-def missing_runs(rows, claims, seeds, config, made, real=None, weights=None, full=False):
+def missing_runs(
+    rows: Iterable[dict[str, Any]],
+    claims: Iterable[int],
+    seeds: Iterable[int],
+    config: Config,
+    made: Path,
+    real: Path | None = None,
+    weights: Path | str | None = None,
+    full: bool = False,
+) -> list[tuple[str, int]]:
     """[(variant, seed)] that `rows` do not hold, claim by claim; the full network comes last, and only if `full`.
 
     `made`, `real` and `weights` as in `run_variant`. Raises ValueError where a run was stored with other data or other
@@ -26,7 +39,8 @@ def missing_runs(rows, claims, seeds, config, made, real=None, weights=None, ful
         find_pairs(real, "val")
     stored = {(row["variant"], row["seed"]): row for row in rows if row["preset"] == config.name}
     runs = dict.fromkeys((name, seed) for claim in claims for seed in seeds for name in CLAIMS[claim].variants)
-    light, heavy = [], []
+    light: list[tuple[str, int]] = []
+    heavy: list[tuple[str, int]] = []
     for name, seed in runs:
         now, then = origin_of(name, made, real, weights), stored.get((name, seed))
         if then is None:
@@ -41,7 +55,15 @@ def _is_full(name):
     return isinstance(changes, dict) and changes.get("network") == "u2net"
 
 
-def measure_runs(runs, config, made, real=None, weights=None, jobs=1, out=RESULTS):
+def measure_runs(
+    runs: Sequence[tuple[str, int]],
+    config: Config,
+    made: Path,
+    real: Path | None = None,
+    weights: Path | str | None = None,
+    jobs: int = 1,
+    out: Path = RESULTS,
+) -> list[tuple[str, int]]:
     """Do the `runs` [(variant, seed)], `jobs` at a time, and store each in `out` when it ends; a line tells of each.
 
     Returns those whose loss did not stay finite; nothing of them is stored.

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import subprocess
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from helpers.config import Config
@@ -55,7 +57,7 @@ def run_variant(
         rate, steps, seconds = 0.0, 0, 0.0
     else:
         run = _trained(name, seed, config, made, real, start)
-        rate, steps, seconds = run.config.max_lr, run.step, time.perf_counter() - started
+        rate, steps, seconds = float(run.config.max_lr), run.step, time.perf_counter() - started
         runtime = run.runtime
         matter = Matter(TorchPredictor(run.kept, runtime), config.image_size)
         pairs = {"made": find_pairs(made, "test", "mattes")} | ({"real": find_pairs(real, "val")} if real else {})
@@ -81,7 +83,7 @@ def _trained(name: str, seed: int, preset: Config, made: Path, real: Path | None
     return run
 
 
-def measure(mattes, width=15):
+def measure(mattes: Iterable[tuple[NDArray, NDArray]], width: int = 15) -> dict[str, dict[str, float]]:
     """{"whole": …, "band": …}: mean `matting_metrics` over pairs `(pred, true)` of mattes (H, W) in [0, 1].
 
     The band is `transition_band(true, width)`; a matte without one counts for the whole image alone.
@@ -152,7 +154,7 @@ def _device(runtime):
 
 
 @functools.cache
-def commit(folder=Path(__file__).parent):
+def commit(folder: Path = Path(__file__).parent) -> str:
     """The commit of the code in `folder`, with "+" if files have changed there; "unknown" outside a git repository."""
     git = partial(subprocess.run, cwd=folder, capture_output=True, text=True)
     try:

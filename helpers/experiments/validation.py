@@ -36,7 +36,7 @@ class Row(NamedTuple):
     """Means over the pictures of one kind; `worst` is the mean IoU of the worst tenth of them."""
 
     name: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides a tuple's method that nobody calls
     iou: float
     worst: float
     mad: float

@@ -43,13 +43,13 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(_PAGES):
         return "a web page, not the file behind it", "download the file itself"
-    for magic, found in _MAGIC.items():
+    for magic, kind in _MAGIC.items():
         if start.startswith(magic):
-            return found
+            return kind
     if is_tar:
         return "a tar archive", "unpack it, and name the file in it"
-    if start.startswith(b"PK") and (found := _zip_without_weights(path)):
-        return found
+    if start.startswith(b"PK") and (archive := _zip_without_weights(path)):
+        return archive
     if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
         return f"a pickled {found[1]}, not only tensors and plain values", _WEIGHTS_ALONE
     if start[:1] == b"\x80" and not start.startswith(b"\x80\x02"):  # torch.save writes the second protocol

@@ -109,7 +109,8 @@ class U2NetKNet(nn.Module):
     def __init__(self, table: tuple[Stage, ...] = LITE):
         super().__init__()
         self.body = U2Net(table)
-        self.body.sides, self.body.fuse = nn.ModuleList(), nn.Identity()
+        self.body.sides = nn.ModuleList()
+        self.body.fuse = nn.Identity()  # type: ignore[assignment]  # the head takes the place of the convolution
         channels = table[-1].out
         self.kernels = nn.Parameter(torch.randn(1, KERNELS, channels) * channels**-0.5)
         self.rounds = nn.ModuleList(Round(channels) for _ in range(ROUNDS))

@@ -6,6 +6,9 @@ down in ONNX. `torch.onnx.export` makes a file that is no faster, in far more ti
 
 import json
 import operator
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -25,7 +28,7 @@ OPSET, IR_VERSION = 18, 10
 INPUT, FUSED = "input", "fused"
 
 
-def write_onnx(weights, out):
+def write_onnx(weights: Path | str, out: Path | str) -> None:
     """Write the network in the checkpoint or weight file `weights` to `out`, in single precision.
 
     The file's one input is `input`: (batch, 3, height, width) float32 as `helpers.u2net.normalise` gives it, of any
@@ -36,13 +39,13 @@ def write_onnx(weights, out):
     save(to_onnx(*read_network(weights)), out)
 
 
-def save(model, out):
+def save(model: Any, out: Path | str) -> None:
     """Write an `onnx.ModelProto` to `out`, whole or not at all."""
     with whole_file(out) as temporary:
         temporary.write_bytes(model.SerializeToString())
 
 
-def to_onnx(model, notes=None):
+def to_onnx(model: nn.Module, notes: Mapping[str, Any] | None = None) -> Any:
     """The `onnx.ModelProto` of a network of `helpers.networks.registry` as `write_onnx` describes it, checked.
 
     Its convolutions have the names of the network's modules. `notes` is a dict of plain values for the metadata. Raises
@@ -80,20 +83,22 @@ def _plain(kind):
 class _Tracer(fx.Tracer):
     """Records the forward pass down to single layers; what looks at sizes is recorded as one call, not looked into."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(autowrap_functions=(pool, resize_like, apply_kernels, gather_features, person_logits))
 
-    def is_leaf_module(self, module, name):
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return not list(module.children())
 
 
 class _Translator:
     """Writes the nodes of a recorded forward pass as ONNX nodes; values have the names of the recorded ones."""
 
-    def __init__(self, model):
+    def __init__(self, model: nn.Module) -> None:
         self.modules, self.parameters = dict(model.named_modules()), dict(model.named_parameters())
         self.graph = _Tracer().trace(model)
-        self.nodes, self.weights, self.values = [], [], {}
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+        self.values: dict[Any, Any] = {}
 
     def translate(self):
         """Fills `nodes` and `weights`; returns the names of the outputs."""

@@ -28,7 +28,7 @@ class WeightFile(NamedTuple):
     places: tuple[str, ...]
 
 
-def _drive(identifier):
+def _drive(identifier: str) -> str:
     return f"https://drive.usercontent.google.com/download?id={identifier}&export=download&confirm=t"
 
 
@@ -68,7 +68,7 @@ stand https and `weights_only=True`.
 """
 
 
-def find_pretrained(network, folder=FOLDER):
+def find_pretrained(network: str, folder: Path | str = FOLDER) -> Path | None:
     """Path of the authors' weights for a network if they are in `folder`, else None.
 
     Looked for as `u2net.pth` and `u2net/u2net.pth`, for the lite network `u2netp.pth` and `u2netp/u2netp.pth`.
@@ -80,13 +80,13 @@ def find_pretrained(network, folder=FOLDER):
     return None
 
 
-def find_shipped(network, folder=FOLDER):
+def find_shipped(network: str, folder: Path | str = FOLDER) -> Path | None:
     """Path of this project's own weights for a network if there are such in `folder`, else None."""
     path = Path(folder) / SHIPPED.get(network, "")
     return path if path.is_file() else None
 
 
-def find_start(network, folder=FOLDER):
+def find_start(network: str, folder: Path | str = FOLDER) -> Path | None:
     """Path of the best weights on this disk to train a network on from, else None.
 
     This project's own, then the authors'; ImageNet's for the encoder of a network that has neither.
@@ -95,7 +95,7 @@ def find_start(network, folder=FOLDER):
     return find_shipped(network, folder) or published(network, folder)
 
 
-def find_encoder(network, folder=FOLDER):
+def find_encoder(network: str, folder: Path | str = FOLDER) -> Path | None:
     """Path of torchvision's weights for the encoder of a network (`resnet50_unet`) if they are on this disk, else None.
 
     Looked for in `folder`, then in torchvision's own cache. In each the version named in `ENCODERS` comes first, then
@@ -112,7 +112,7 @@ def find_encoder(network, folder=FOLDER):
     return None
 
 
-def fetch_start(network, folder=FOLDER, timeout=10):
+def fetch_start(network: str, folder: Path | str = FOLDER, timeout: float = 10) -> Path:
     """Download what is published to train a network on from: the authors' weights, or ImageNet's for its encoder.
 
     From the first place that has the right file, into `folder`; the hash is checked before the file gets its name, so

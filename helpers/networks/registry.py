@@ -1,6 +1,11 @@
 """The networks by name: built, told by their weights, and their weights in and out of files."""
 
 from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
 
 from helpers.network_input import trained_size
 from helpers.networks.knet import U2NetKNet, load_body
@@ -12,7 +17,7 @@ NETWORKS = (*TABLES, "u2net_knet", "resnet50_unet")
 _PLACES = (*(f"stage{i}" for i in range(1, 7)), *(f"stage{i}d" for i in range(5, 0, -1)))  # of a U²-Net's table
 
 
-def build(network):
+def build(network: str) -> nn.Module:
     """A network by its name, with random weights; raises ValueError with `NETWORKS` for another name."""
     if network not in NETWORKS:
         raise ValueError(f"unknown network {network!r}: known are {', '.join(NETWORKS)}")
@@ -21,12 +26,12 @@ def build(network):
     return U2NetKNet() if network == "u2net_knet" else ResNetUNet()
 
 
-def weights_out(model):
+def weights_out(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict to store: of a U²-Net under the original code's key names, of any other network its own."""
     return to_official(model) if isinstance(model, U2Net) else model.state_dict()
 
 
-def weights_in(model, weights):
+def weights_in(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Load what `weights_out` gave, exactly; raises ValueError naming the keys that do not fit, the model unchanged."""
     if isinstance(model, U2Net):
         load_official(model, weights)
@@ -34,7 +39,7 @@ def weights_in(model, weights):
         load_exactly(model, weights)
 
 
-def start_from(model, weights):
+def start_from(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Load published weights to train on from: the whole network's, or those of a part of it.
 
     A part is a ResNet U-Net's encoder, from ImageNet, or the lite U²-Net under K-Net's head.
@@ -49,7 +54,7 @@ def start_from(model, weights):
         weights_in(model, weights)
 
 
-def network_of(weights):
+def network_of(weights: dict[str, torch.Tensor]) -> str:
     """Name of the network that stored weights belong to: a U²-Net's is told by the width of its first stage.
 
     Raises ValueError for a state dict of anything else.
@@ -68,7 +73,7 @@ def network_of(weights):
     )
 
 
-def network_in(state, weights):
+def network_in(state: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
     """The network that the checkpoint `state` holds, with the `weights` found in it.
 
     Built from the checkpoint's table of stages; where that is missing or empty, told by the weights. Raises ValueError
@@ -101,7 +106,7 @@ def _stages(table, weights):
     return stages
 
 
-def read_network(path):
+def read_network(path: Path | str) -> tuple[nn.Module, dict[str, Any]]:
     """The network in a checkpoint or weight file, and what `EXPORTED` names of the file's notes, as a dict.
 
     Raises FileNotFoundError for a missing file, and ValueError that names one which holds no known network.

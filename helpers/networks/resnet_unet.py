@@ -19,7 +19,7 @@ UNUSED = ("layer4.", "fc.")
 """What ImageNet's ResNet50 has below the bridge: its last stage and its classifier."""
 
 
-def conv_norm(channels, out, size):
+def conv_norm(channels: int, out: int, size: int) -> nn.Sequential:
     """Convolution by a size × size kernel and batch norm, without an activation."""
     return nn.Sequential(nn.Conv2d(channels, out, size, padding=size // 2), BatchNorm(out))
 
@@ -27,12 +27,12 @@ def conv_norm(channels, out, size):
 class Bridge(nn.Module):
     """Three dilated 3×3 convolutions of one input, side by side, joined by a 1×1: (B, C, H, W) → (B, out, H, W)."""
 
-    def __init__(self, channels, out):
+    def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(ConvBlock(channels, out, rate) for rate in RATES)
         self.join = conv_norm(len(RATES) * out, out, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor):
         return F.relu(self.join(torch.cat([branch(x) for branch in self.branches], dim=1)), inplace=True)
 
 
@@ -42,13 +42,13 @@ class DecoderBlock(nn.Module):
     (B, below, h, w) and (B, skip, H, W) → (B, out, H, W).
     """
 
-    def __init__(self, below, skip, out):
+    def __init__(self, below: int, skip: int, out: int) -> None:
         super().__init__()
         self.first = ConvBlock(below + skip, out)
         self.second = conv_norm(out, out, 3)
         self.shortcut = conv_norm(below + skip, out, 1)
 
-    def forward(self, x, skip):
+    def forward(self, x: torch.Tensor, skip: torch.Tensor):
         x = torch.cat([resize_like(x, skip), skip], dim=1)
         return F.relu(self.second(self.first(x)) + self.shortcut(x), inplace=True)
 
@@ -56,7 +56,7 @@ class DecoderBlock(nn.Module):
 class ResNetUNet(nn.Module):
     """53.5 M parameters, 8.5 M of them in `encoder`, which has torchvision's key names. Any size from 16 pixels up."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         from torchvision.models import resnet50  # takes a second, which those with a U²-Net need not wait
 
         super().__init__()
@@ -66,7 +66,7 @@ class ResNetUNet(nn.Module):
         self.decoder = nn.ModuleList(DecoderBlock(*row) for row in zip((BRIDGE, *WIDTHS), SKIPS, WIDTHS))
         self.sides = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in reversed(WIDTHS))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor):
         """(B, 3, H, W) normalised images → `[full, half, quarter, eighth]`, each (B, 1, H, W) float32 in [0, 1].
 
         All are at input size; their names tell the resolution they were computed at, the best comes first.
@@ -82,7 +82,7 @@ class ResNetUNet(nn.Module):
         return [torch.sigmoid(each.float()) for each in logits]  # float32 first, as in U2Net.forward
 
 
-def load_imagenet(model, state_dict):
+def load_imagenet(model: "ResNetUNet", state_dict: dict[str, torch.Tensor]) -> None:
     """Load torchvision's ImageNet weights of ResNet50 into the encoder of `model`, exactly.
 
     `layer4` and `fc`, which the network has no use for, are left out. Raises ValueError naming every other key that is

@@ -5,10 +5,12 @@ Light on purpose (no torch), as worker processes import it.
 
 import random
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from helpers.datasets.pairs import read_pair
 
@@ -22,27 +24,27 @@ class Sample(NamedTuple):
         index: which of the dataset's pairs it is.
     """
 
-    image: object
-    alpha: object
-    rough: object = None
-    index: object = None
+    image: Any
+    alpha: Any
+    rough: Any = None
+    index: Any = None  # type: ignore[assignment]  # hides a tuple's method that nobody calls
 
 
 class PortraitDataset:
     """Augmented samples, each determined by (seed, visit, index) alone.
 
     So a sample is the same whichever process reads it, and however often the run was stopped and resumed. `least`:
-    photos may be decoded smaller as long as their shorter side keeps that many pixels (`helpers.datasets.pairs.read_pair`).
+    photos may be decoded smaller while their shorter side keeps that many pixels (`helpers.datasets.pairs.read_pair`).
     """
 
     def __init__(self, pairs, transform, seed=0, least=None):
         self.pairs, self.transform, self.seed, self.least = pairs, transform, seed, least
         self.counts, self.weights = [len(pairs)], [1.0]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
         """The `Sample` for the key `(visit, index)`: how often this picture was shown before, and which one it is."""
         visit, index = key
         numbers = np.random.default_rng((self.seed, visit, index))
@@ -54,11 +56,11 @@ class PortraitDataset:
         image = np.ascontiguousarray(changed["image"].transpose(2, 0, 1))
         return Sample(image, changed["mask"][None], self.pairs[index].rough, index)
 
-    def read(self, index, numbers):
+    def read(self, index: int, numbers: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Photo (H, W, 3) and alpha (H, W) before augmentation; `numbers` is the sample's random stream."""
         return read_pair(self.pairs[index], self.least)
 
-    def recipe(self):
+    def recipe(self) -> dict[str, Any]:
         """What determines the samples, as plain values under the names that a refusal to resume will tell."""
         pairs = [[pair.image.name, pair.truth.name, pair.reading, pair.rough] for pair in self.pairs]
         return {"augmentation": [self.transform.to_dict(), self.least], "images": pairs}
@@ -79,15 +81,15 @@ class MixedDataset:
         self.pairs = [pair for part in self.parts for pair in part.pairs]
         self.seed = self.parts[0].seed
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
         visit, index = key
         part = bisect_right(self.starts, index) - 1
         return self.parts[part][visit, index - self.starts[part]]._replace(index=index)
 
-    def recipe(self):
+    def recipe(self) -> dict[str, Any]:
         """The same as a `PortraitDataset`'s."""
         parts = [part.recipe() for part in self.parts]
         return {"mixture": self.weights} | {key: [part.get(key) for part in parts] for part in parts for key in part}
@@ -111,15 +113,15 @@ class EpochBatches:
         self.batch_size = min(batch_size, self.shown // processes * processes)
         self.epoch = self.first_batch = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches in a whole epoch."""
         return self.shown // self.batch_size if self.shuffle else -(-self.shown // self.batch_size)
 
-    def seek(self, epoch, batch=0):
+    def seek(self, epoch: int, batch: int = 0) -> None:
         """Make the next iteration start at this batch of this epoch."""
         self.epoch, self.first_batch = epoch, batch
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         keys = self._shuffled_keys() if self.shuffle else [(0, index) for index in range(sum(self.counts))]
         for batch in range(self.first_batch, len(self)):
             whole = keys[batch * self.batch_size : (batch + 1) * self.batch_size]

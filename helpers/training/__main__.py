@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Sequence
 
 import torch
 
@@ -21,7 +22,7 @@ from helpers.training.loop import fit
 from helpers.training.setup import assemble
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """The headless run: train, or resume if `--out` holds an unfinished run of the same recipe."""
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.training", description=main.__doc__)

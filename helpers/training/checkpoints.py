@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ def _durable_file(path):
         os.fsync(file.fileno())
 
 
-def write_checkpoint(path, state):
+def write_checkpoint(path: Path | str, state: dict[str, Any]) -> None:
     """Write `state` (tensors and plain values) so that `path` is always a whole file: the old one or the new one.
 
     Raises OSError naming the file, as for a full disk.
@@ -43,7 +44,7 @@ def write_checkpoint(path, state):
             raise
 
 
-def keep_checkpoints(run, folder):
+def keep_checkpoints(run: Any, folder: Path | str) -> list[str]:
     """Write what is due at the end of an epoch: the latest, the best so far, every n-th, the final.
 
     The first of several processes writes, the others wait for it. Returns the names of the files.
@@ -66,7 +67,7 @@ def keep_checkpoints(run, folder):
     return names
 
 
-def resume(run, folder):
+def resume(run: Any, folder: Path | str) -> bool:
     """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
 
     Leaves the run as it is and raises ValueError if the checkpoint is damaged, as in `read_latest`. Raises `OtherRun`,
@@ -113,7 +114,7 @@ def take_up(run, folder) -> str:
     return "\n".join(told)
 
 
-def read_latest(folder):
+def read_latest(folder: Path | str) -> dict[str, Any] | None:
     """The latest checkpoint in `folder`, as `read_checkpoint` gives it; None if there is none.
 
     The latest is the file of that name, never the last in alphabetical order. Raises ValueError for a damaged one that
@@ -144,7 +145,7 @@ def _newest_whole(folder):
     return max(whole)[::2] if whole else None
 
 
-def replace_damaged(folder):
+def replace_damaged(folder: Path | str):
     """Put the newest whole checkpoint in the place of a damaged latest one, which is kept as `latest.pth.damaged`.
 
     Returns the name of the file that now serves as the latest, or None if there is no whole one: then a run that
@@ -165,7 +166,7 @@ def _fields(state):
     return {*state, *(f"history of {name}" for name in state.get("history", ()))}
 
 
-def set_aside(folder):
+def set_aside(folder: Path | str) -> Path | None:
     """Move the checkpoints in `folder` into a subfolder named by the time; returns it, or None if there are none."""
     checkpoints = sorted(Path(folder).glob("*.pth"))
     if not checkpoints:
@@ -176,7 +177,7 @@ def set_aside(folder):
     return aside
 
 
-def rng_state():
+def rng_state() -> dict[str, Any]:
     """State of every random number generator that a loss or a layer might draw from, as tensors and plain values."""
     version, internal, gauss = random.getstate()
     numpy_state = np.random.get_state(legacy=False)
@@ -189,7 +190,7 @@ def rng_state():
     }  # fmt: skip
 
 
-def set_rng_state(state):
+def set_rng_state(state: dict[str, Any]) -> None:
     """Undo what happened to the generators since `rng_state()` returned `state`."""
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():

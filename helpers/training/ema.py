@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import nn
 
 
 class EMA:
@@ -12,14 +13,14 @@ class EMA:
     first, so that the random start is forgotten. Batch norm's statistics are taken over as they are.
     """
 
-    def __init__(self, model, decay):
+    def __init__(self, model: nn.Module, decay: float) -> None:
         self.model, self.decay = copy.deepcopy(model).requires_grad_(False).eval(), decay
 
     @torch.no_grad()
-    def update(self, model, step):
+    def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights of `model` after `step` steps (1 for the first)."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
-            mine.lerp_(theirs, share)
-        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        for average, parameter in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(parameter, share)
+        for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(buffer)

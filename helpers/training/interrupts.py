@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 STOPS = signal.SIGINT, signal.SIGTERM
@@ -9,7 +10,7 @@ STOPS = signal.SIGINT, signal.SIGTERM
 
 
 @contextmanager
-def uninterrupted():
+def uninterrupted() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait for the end of the block, so that a run never stands half-way between two batches."""
     if threading.current_thread() is not threading.main_thread():  # signals arrive there and only there
         yield

@@ -5,10 +5,12 @@ import io
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from helpers.files.atomic import naming, whole_file
+from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
 from helpers.u2net import outputs_of
 
@@ -18,7 +20,7 @@ EVENTS = "events.out.tfevents."
 """How the names of TensorBoard's files begin; the second in which the file was begun follows, in ten digits."""
 
 
-def history_rows(run):
+def history_rows(run: Any) -> list[dict[str, Any]]:
     """A dict per validated epoch: epoch, step, mean training loss, validation loss, other metrics, speed, data wait."""
     rows, start = [], 0
     for epoch, ((step, val), metrics) in enumerate(zip(run.history["val"], run.history["metrics"], strict=True)):
@@ -32,7 +34,7 @@ def history_rows(run):
     return rows
 
 
-def write_history(run, folder):
+def write_history(run: Any, folder: Path | str) -> None:
     """Write `history.csv` anew: it is whole at any moment, and agrees with the checkpoint after a resume."""
     rows, text = history_rows(run), io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
@@ -49,7 +51,7 @@ class TensorBoard:
     the folder, as for a full disk. Its thread prints the same error as a traceback: see `told_elsewhere`.
     """
 
-    def __init__(self, run, folder):
+    def __init__(self, run: Any, folder: Path | str) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
@@ -59,7 +61,7 @@ class TensorBoard:
             _put_before_now(self.folder)
             self.writer = SummaryWriter(self.folder, purge_step=run.step + 1)
 
-    def after_batch(self, run):
+    def after_batch(self, run: Any) -> None:
         """Training loss and learning rate, every `config.log_every` steps."""
         if run.step - self.written >= run.config.log_every:
             run.fetch_losses()
@@ -71,7 +73,7 @@ class TensorBoard:
             self.written = run.step
 
     @torch.inference_mode()
-    def after_epoch(self, run, val_loader, count=4):
+    def after_epoch(self, run: Any, val_loader: Loader, count: int = 4) -> None:
         """The epoch's row of the history, and photo, truth and prediction of the first validation portraits."""
         row = history_rows(run)[-1]
         val_loader.batch_sampler.seek(0)
@@ -85,7 +87,7 @@ class TensorBoard:
             self.writer.add_image("photo, truth, prediction", torch.cat([*columns], dim=2), row["step"])
             self.writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Finish the files."""
         with naming(self.folder):
             self.writer.close()
@@ -104,7 +106,7 @@ def _put_before_now(folder: Path) -> None:
             (folder / name).rename(folder / f"{EVENTS}{number:010d}.{name.removeprefix(EVENTS).partition('.')[2]}")
 
 
-def told_elsewhere(failure):
+def told_elsewhere(failure: threading.ExceptHookArgs) -> None:
     """A `threading.excepthook`: what stops TensorBoard's thread on a full disk is raised where the run flushes, too."""
     if not issubclass(failure.exc_type, OSError):
         threading.__excepthook__(failure)

@@ -9,6 +9,7 @@ up in an order of its own (atomic additions), so that two runs there agree up to
 """
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,18 +19,20 @@ from tqdm import tqdm
 from helpers.config import LATEST
 from helpers.devices import free_memory, is_out_of_memory
 from helpers.files.atomic import remove_leftovers
+from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
 from helpers.training.checkpoints import keep_checkpoints, write_checkpoint
 from helpers.training.interrupts import uninterrupted
 from helpers.training.lock import alone_in
 from helpers.training.logs import TensorBoard, write_history
+from helpers.training.run import Run
 from helpers.training.step import evaluate, train_step
 
 SAVE_EVERY = 600
 """Seconds after which a headless run saves itself in the middle of an epoch."""
 
 
-def train_epoch(run, after_batch=None):
+def train_epoch(run: Run, after_batch: Callable[[Run], object] | None = None) -> None:
     """Train from where `run` stands to the end of the epoch, with a progress bar.
 
     `after_batch(run)` is called after every batch, when the run can be saved and resumed. The bar's `data` is the share
@@ -88,7 +91,7 @@ def _step_in_memory(run, batch):
         tqdm.write(f"out of memory: from now on {run.micro_batch} images at once, the batch stays as it is")
 
 
-def validate(run, loader):
+def validate(run: Run, loader: Loader) -> float:
     """Append loss and metrics of the epoch just trained to the history of `run`; returns the loss.
 
     Raises FloatingPointError if it is not finite.
@@ -108,11 +111,11 @@ def validate(run, loader):
         run.history["metrics"].append(metrics | {"lr": run.optimizer.param_groups[0]["lr"]})
         run.history["val"].append([run.step, loss])
         if run.plateau:
-            run.schedule.step(metrics[run.config.best_by])
+            run.schedule.step(metrics[run.config.best_by])  # type: ignore[arg-type]  # a plateau takes what it watches
     return loss
 
 
-def fit(run, val_loader, folder, save_every=SAVE_EVERY):
+def fit(run: Run, val_loader: Loader, folder: Path | str, save_every: float = SAVE_EVERY) -> None:
     """Train `run` to its end; checkpoints in `folder` after every epoch, and every `save_every` seconds in between.
 
     Interrupted by Ctrl-C, or by a picture that cannot be read, the run is saved as it stands, be it in the middle of an
@@ -130,7 +133,7 @@ def fit(run, val_loader, folder, save_every=SAVE_EVERY):
         _fit_alone(run, val_loader, Path(folder), save_every)
 
 
-def _fit_alone(run, val_loader, folder, save_every):
+def _fit_alone(run: Run, val_loader: Loader, folder: Path, save_every: float) -> None:
     """`fit` in a folder that no other process trains in."""
     main = run.accelerator.is_main_process
     board = TensorBoard(run, folder) if run.config.tensorboard and main else None

@@ -4,17 +4,18 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torch.utils.data import DataLoader
 
 from helpers.config import Config
 from helpers.devices import Runtime, best_runtime
 from helpers.networks.registry import weights_in, weights_out
+from helpers.samples.loading import Loader
 from helpers.training.checkpoints import rng_state, set_rng_state
 from helpers.training.ema import EMA
 from helpers.training.interrupts import uninterrupted
@@ -56,14 +57,14 @@ class Run:
         optimizer: Optimizer,
         schedule: LRScheduler,
         loss: Callable[..., dict[str, torch.Tensor]],
-        loader: DataLoader,
+        loader: Loader,
         config: Config,
         runtime: Runtime,
         start: str = "weights of unknown origin",
         rate_found: bool = False,
     ):
         self.accelerator = find_processes()
-        self.model = model.to(runtime.device, memory_format=runtime.memory_format)
+        self.model: Any = model.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
         self.ema = EMA(self.model, config.ema) if config.ema else None
         if self.accelerator.num_processes > 1 and runtime.device.type == "cuda":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # statistics of the whole batch
@@ -74,50 +75,51 @@ class Run:
         self.scaler = runtime.scaler()
         self.micro_batch = config.micro_batch
         self.epoch = self.batch = self.step = 0
-        self.history = {"train": [], "val": [], "metrics": []}
-        self.timing = []
+        self.history: dict[str, list[Any]] = {"train": [], "val": [], "metrics": []}
+        self.timing: list[list[float]] = []
         self.fetch_every = 1 if runtime.device.type == "cpu" else PATIENT_DEVICES
-        self._pending = []  # (loss on the device, indices of the batch) of the steps not yet in the history
+        # loss on the device and indices of the batch, of the steps not yet in the history
+        self._pending: list[tuple[torch.Tensor, torch.Tensor | None]] = []
         self.recipe = recipe_of(self)
 
     @property
-    def kept(self):
+    def kept(self) -> nn.Module:
         """The model to validate and to keep: the average of the weights where there is one."""
         return self.ema.model if self.ema else self.model
 
     @property
-    def plateau(self):
+    def plateau(self) -> bool:
         """Whether the schedule is stepped by the validation instead of after every batch."""
         return isinstance(self.schedule, ReduceLROnPlateau)
 
     @property
-    def validated(self):
+    def validated(self) -> bool:
         """Whether every trained epoch has its validation loss."""
         return len(self.history["val"]) >= self.epoch
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int:
         """The epoch, from 1, whose validation was the best by `config.best_by`, the first of equals; 0 before any."""
         scores = [row[self.config.best_by] for row in self.history["metrics"]]
         return scores.index(max(scores) if self.highest_is_best else min(scores)) + 1 if scores else 0
 
     @property
-    def highest_is_best(self):
+    def highest_is_best(self) -> bool:
         return self.config.highest_is_best
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether all epochs are trained, or patience has run out."""
         impatient = 0 < self.config.patience <= len(self.history["metrics"]) - self.best_epoch
         return self.validated and (self.epoch >= self.config.epochs or impatient)
 
-    def set_training(self):
+    def set_training(self) -> None:
         """Put the model into training; a frozen encoder's batch norms keep their statistics."""
         self.network.train()
         if self.config.freeze_encoder:
             self.model.encoder.eval()
 
-    def record(self, loss, indices):
+    def record(self, loss: torch.Tensor, indices: torch.Tensor | None) -> None:
         """Count a step by its loss, a scalar that may still be under way on the device."""
         if self.accelerator.num_processes > 1:
             loss = self.accelerator.reduce(loss, "mean")
@@ -126,7 +128,7 @@ class Run:
         if len(self._pending) >= self.fetch_every:
             self.fetch_losses()
 
-    def fetch_losses(self):
+    def fetch_losses(self) -> None:
         """Bring the losses of the last steps into the history.
 
         Raises FloatingPointError naming the files of the first batch whose loss is not finite.
@@ -146,7 +148,7 @@ class Run:
                     )
                 self.history["train"].append(loss)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds: tensors and plain values only. U²-Net's weights are under the original key names.
 
         `model_state_dict` is what is to be used: the averaged weights where there are such; then the trained ones are
@@ -170,13 +172,13 @@ class Run:
         }
         return state | ({"trained_state_dict": weights_out(self.model)} if self.ema else {})
 
-    def differences(self, state):
+    def differences(self, state: dict[str, Any]) -> list[str]:
         """Names of what differs between this run's recipe and that of a checkpoint; empty if it can be resumed."""
         defaults = {key: value for key, value in asdict(Config()).items() if key in self.recipe}
         other = defaults | state.get("recipe", {})  # the checkpoint may be older than a field of the configuration
         return [key for key in self.recipe | other if other.get(key) != self.recipe.get(key)]
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the run that `state` was taken from."""
         weights_in(self.kept, state["model_state_dict"])
         if self.ema:
@@ -190,13 +192,13 @@ class Run:
         set_rng_state(state["rng"])
 
 
-def find_processes():
+def find_processes() -> Accelerator:
     """The `Accelerator` by which this process knows the others of a launch; precision and device are the runtime's."""
     # where there is no GPU it must be told so, or it overlooks the others
     return Accelerator(cpu=best_runtime().device.type == "cpu", mixed_precision="no")
 
 
-def recipe_of(run):
+def recipe_of(run: Run) -> dict[str, Any]:
     """What determines the result of a run, as a flat dict of plain values; long things as fingerprints.
 
     The loss is told by its value on fixed maps, so that another λ is noticed wherever it was written.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
-from torch.utils.data import DataLoader
+from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.augment import validation_transform
 from helpers.config import AUTO, Config
@@ -25,7 +25,7 @@ from helpers.networks.pretrained import (
 )
 from helpers.networks.registry import build, start_from
 from helpers.networks.weights import read_weights
-from helpers.samples.loading import make_loader
+from helpers.samples.loading import Loader, make_loader
 from helpers.samples.mixing import Source, mix
 from helpers.samples.strong_augment import PIPELINES
 from helpers.schedule import SCHEDULES, plateau, range_test, steepest
@@ -40,7 +40,7 @@ def assemble(
     weights: Path | str | None = None,
     runtime: Runtime | None = None,
     folder: Path | str | None = None,
-) -> tuple[Run, DataLoader]:
+) -> tuple[Run, Loader]:
     """A `Run` on the training images of the `Source`s, and the loader of its validation images.
 
     Starts from the weight file `weights`, or from what `config.start` names. `folder` is where its checkpoints are to
@@ -77,17 +77,18 @@ def assemble(
         [rate] = broadcast_object_list([rate])  # each process has seen other images
         config = dataclasses.replace(config, max_lr=rate)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=config.max_lr, betas=(0.9, 0.999), weight_decay=0, fused=True)
+    max_lr = float(config.max_lr)
+    optimizer = torch.optim.Adam(parameters, lr=max_lr, betas=(0.9, 0.999), weight_decay=0, fused=True)
     if config.schedule == "plateau":
-        schedule = plateau(optimizer, config.highest_is_best)
+        schedule: LRScheduler = plateau(optimizer, config.highest_is_best)
     else:
-        schedule = SCHEDULES[config.schedule](optimizer, config.max_lr, config.epochs * len(train))
+        schedule = SCHEDULES[config.schedule](optimizer, max_lr, config.epochs * len(train))
     return Run(model, optimizer, schedule, loss, train, config, runtime, start, rate_found), val
 
 
 def loss_from(config: Config) -> partial:
     """The loss of a configuration: `loss(outputs, alpha, rough=None)` → its terms."""
-    fields = ("edge_weight", "edge_width", "rough_width", "edge_on")
+    fields: tuple[str, ...] = ("edge_weight", "edge_width", "rough_width", "edge_on")
     if config.loss == "notebook":
         fields = fields[:-1]  # its transition term looks at every map
     return partial(LOSSES[config.loss], **{name: getattr(config, name) for name in fields})

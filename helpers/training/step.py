@@ -1,16 +1,23 @@
 """One step of training, and the loss of whole sets: what a run does with a batch."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
+from helpers.devices import Runtime
+from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
 from helpers.u2net import outputs_of
 
 
-def loss_of(model, batch, loss, runtime):
+def loss_of(
+    model: nn.Module, batch: Any, loss: Callable[..., dict[str, torch.Tensor]], runtime: Runtime
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
     """Outputs of the network for a batch (a `Sample` of uint8 tensors, or images and alphas) and its loss terms.
 
     `loss(outputs, alphas)` returns a dict with `total`; only a batch with rough masks is given it as `rough=` too.
@@ -52,7 +59,13 @@ def train_step(model, optimizer, batch, loss, runtime, scaler=None, micro_batch=
 
 
 @torch.inference_mode()
-def evaluate(model, loader, loss, runtime, reduce=None):
+def evaluate(
+    model: nn.Module,
+    loader: Loader,
+    loss: Callable[..., dict[str, torch.Tensor]],
+    runtime: Runtime,
+    reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> dict[str, float]:
     """Mean over all images of `loader`: every loss term, by the definition of training, and `mse`, `mad` and `iou`.
 
     The last three compare the fused map with the alpha at the network's own size. Returns a dict of floats. `reduce`
@@ -60,7 +73,8 @@ def evaluate(model, loader, loss, runtime, reduce=None):
     """
     model.eval()
     loader.batch_sampler.seek(0)
-    sums, count = {}, 0
+    sums: dict[str, torch.Tensor] = {}
+    count = 0
     precise = torch.float32 if runtime.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
     first = loader.batch_sampler.process == 0
     for batch in tqdm(loader, desc="validation", mininterval=1, leave=False, disable=not first):
@@ -70,8 +84,8 @@ def evaluate(model, loader, loss, runtime, reduce=None):
             sums[name] = sums.get(name, 0) + term.to(precise) * len(batch.image)
         count += len(batch.image)
     totals = torch.stack([*sums.values(), torch.tensor(count, dtype=precise, device=runtime.device)])
-    *totals, count = (reduce(totals) if reduce else totals).tolist()
-    return {name: total / count for name, total in zip(sums, totals, strict=True)}
+    *means, count = (reduce(totals) if reduce else totals).tolist()
+    return {name: total / count for name, total in zip(sums, means, strict=True)}
 
 
 def _errors(pred, true):
