@@ -182,8 +182,8 @@ PRESETS = {
         workers=0, synthetic_count=40, synthetic_size=128, download=False,
     ),
     "quick": Config(
-        name="quick", network="u2net_lite", image_size=160, batch_size=8, epochs=3, max_lr=2e-4, log_every=10,
-        workers=0, synthetic_count=400, synthetic_size=256,
+        name="quick", network="u2net_lite", start="own", image_size=256, batch_size=8, epochs=2, max_lr=1e-4,
+        freeze_encoder=True, log_every=10, workers=0, synthetic_count=400, synthetic_size=256,
     ),
     "paper": Config(name="paper"),
     "experiment": Config(
