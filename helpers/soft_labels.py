@@ -1,10 +1,11 @@
 """Training data from photos of people without masks. Teachers, networks that cut people out well, write the masks.
 
-    python -m helpers.soft_labels PHOTOS OUT [--weights teacher.pth …]
+    python -m helpers.soft_labels PHOTOS OUT [--weights teacher.pth …] [--whole]
 
 writes two data sets. `OUT/portraits` holds the upper bodies, and the whole photos of people who stand. Their ground
 truths are the teachers' mean alphas ("soft labels", Hinton et al., "Distilling the knowledge in a neural network",
 2015). `OUT/composites` holds the upper bodies cut out, and the parts of the photos beside them as other backgrounds.
+With `--whole`, both hold the photos as they are instead, and whole figures: of one person each, without backgrounds.
 """
 
 import argparse
@@ -36,6 +37,12 @@ STANDING = 0.7
 
 WHOLE = "-whole"
 """Ends the name of a whole photo, beside the close one."""
+
+VEIL = 0.05
+"""What a teacher's map is from 0 and 1 where it is sure of a whole figure: that much is taken for 0 and 1."""
+
+ALONE = 0.9
+"""Share of the person in a whole photo that its largest part has at least; else there are several, or one in pieces."""
 
 NARROWEST = 80
 """The least width in pixels of a strip beside a person that becomes a background."""
@@ -123,6 +130,34 @@ def _write_persons(path: Path, names: Iterable[str]) -> None:
         writer.writerows([f"{name}{ending}.jpg", name] for name in names for ending in ("", WHOLE))
 
 
+def label_whole(teachers: Sequence[Matter], paths: Sequence[Path], out: str | Path) -> int:
+    """Write the portraits and cutouts of whole photos that show one person, as `label`; returns how many there are."""
+    out, written = Path(out), 0
+    for number, path in enumerate(tqdm(paths, desc="soft labels", mininterval=1)):
+        try:
+            photo = read_photo(path)
+        except ValueError as error:
+            tqdm.write(f"skipped: {error}")
+            continue
+        alpha = soft_alpha(teachers, photo)
+        if not is_sure(alpha) or not is_alone(alpha):
+            tqdm.write(f"skipped: {path}: the teachers are not sure of one person")
+            continue
+        alpha = ((alpha - VEIL) / (1 - 2 * VEIL)).clip(0, 1)
+        name = f"{number:05d}-{path.stem}"
+        _save_pair(out / "portraits", name, photo, alpha)
+        cutout = np.dstack([foreground_colours(photo, alpha.astype(np.float32)), _grey(alpha)])
+        _save(out / "composites" / "cutouts" / "train" / f"{name}.png", cutout)
+        written += 1
+    return written
+
+
+def is_alone(alpha: NDArray) -> bool:
+    """Whether the person in an alpha (H, W) is in one piece, but for small parts."""
+    areas = cv2.connectedComponentsWithStats((alpha >= 0.5).astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
+    return len(areas) > 0 and bool(areas.max() >= ALONE * areas.sum())
+
+
 def _save_pair(folder: Path, name: str, photo: NDArray[np.uint8], alpha: NDArray) -> None:
     _save(folder / "images" / "train" / f"{name}.jpg", photo)
     _save(folder / "mattes" / "train" / f"{name}.png", _grey(alpha))
@@ -146,6 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", action="append", metavar="FILE", help="a teacher's; given again, the mean of "
                         "several teaches; default: the weights of this project")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of its input; default: what it was trained at")
+    parser.add_argument("--whole", action="store_true", help="the photos as they are, for whole figures of one person")
     options = parser.parse_args(arguments)
     try:
         paths, passed_over = find_pictures(options.photos)
@@ -154,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         if passed_over:
             print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
         teachers = [load_matter(file, size=options.size) for file in options.weights or [None]]
-        written = label(teachers, paths, options.out)
+        written = (label_whole if options.whole else label)(teachers, paths, options.out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -14,7 +14,7 @@ from helpers.datasets.layouts import find_splits
 from helpers.datasets.pairs import read_alpha
 from helpers.datasets.splits import user_ids
 from helpers.samples.mixing import Source, mix
-from helpers.soft_labels import NARROWEST, beside, is_sure, label, main, soft_alpha, upper_body
+from helpers.soft_labels import NARROWEST, beside, is_alone, is_sure, label, label_whole, main, soft_alpha, upper_body
 
 
 class Redness(torch.nn.Module):
@@ -154,3 +154,33 @@ def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):
     assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 1
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------------------------------------- whole photos
+
+
+def test_one_person_in_one_piece_is_alone():
+    alpha = np.zeros((100, 100))
+    assert not is_alone(alpha)
+    alpha[10:90, 40:60] = 0.9
+    assert is_alone(alpha)
+    alpha[50:53, 5:8] = 1  # a shoe that lies apart
+    assert is_alone(alpha)
+    alpha[30:80, 80:90] = 1
+    assert not is_alone(alpha)
+
+
+def test_whole_photos_keep_their_framing_and_become_cutouts(matter, tmp_path):
+    boxes = {"one": (20, 100, 200, 60), "small": (20, 100, 20, 20)}
+    for name, box in boxes.items():
+        Image.fromarray(photo_of(box)).save(tmp_path / f"{name}.png")
+    assert label_whole([matter], [tmp_path / f"{name}.png" for name in boxes], tmp_path / "out") == 1
+    written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert written == [
+        "composites/cutouts/train/00000-one.png",
+        "portraits/images/train/00000-one.jpg",
+        "portraits/mattes/train/00000-one.png",
+    ]
+    truth = np.array(Image.open(tmp_path / "out" / written[2]))
+    assert truth.shape == (240, 320)
+    assert truth[60:200, 110:150].min() == 255 and truth[:, :80].max() == 0
