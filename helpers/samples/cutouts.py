@@ -15,7 +15,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers.cutout.foreground import foreground_colours
-from helpers.datasets.layouts import find_pairs
+from helpers.datasets.duplicates import same_photos
+from helpers.datasets.layouts import find_splits
 from helpers.datasets.pairs import read_pair
 from helpers.files.atomic import whole_file
 from helpers.startup import begin
@@ -53,14 +54,22 @@ def cutout_of(photo, mask):
     return np.dstack([foreground_colours(photo, alpha.astype(np.float32) / 255), alpha])
 
 
+def training_pairs(folder):
+    """The training pairs of a data set, but those whose photo is, byte for byte, a validation or test photo as well."""
+    splits = find_splits(folder)
+    pairs = splits["train"].pairs if "train" in splits else []
+    leaks = same_photos(pairs, [pair for split in ("val", "test") if split in splits for pair in splits[split].pairs])
+    return [pair for number, pair in enumerate(pairs) if number not in leaks]
+
+
 def write_cutouts(folders, out):
     """Write the good cutouts of the training pairs of all `folders`; returns how many of how many. Skips what is there.
 
-    Validation and test pairs are left alone. Raises as `find_pairs` and `read_pair`.
+    Raises as `find_splits` and `read_pair`.
     """
     written = seen = 0
     for folder in map(Path, folders):
-        for pair in tqdm(find_pairs(folder, "train"), desc=folder.name, mininterval=1):
+        for pair in tqdm(training_pairs(folder), desc=folder.name, mininterval=1):
             photo, mask = read_pair(pair)
             seen += 1
             if is_good(mask):

@@ -1,10 +1,12 @@
 """Cutouts of masked people: which are good enough, how soft they are, and what is left alone."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.samples.cutouts import cutout_of, is_good, main
+from helpers.samples.cutouts import cutout_of, is_good, main, training_pairs
 
 
 def person(side=100):
@@ -55,6 +57,15 @@ def test_the_training_people_are_written_once_and_no_others(portrait_folder, tmp
     before = names[0].stat().st_mtime_ns
     assert main([str(tmp_path), "--data", str(portrait_folder)]) == 0
     assert names[0].stat().st_mtime_ns == before
+
+
+def test_a_photo_that_is_a_validation_photo_as_well_is_left_out(portrait_folder, tmp_path):
+    copy = tmp_path / "portraits"
+    shutil.copytree(portrait_folder, copy)
+    before = training_pairs(copy)
+    held_out = next((copy / "images" / "val").iterdir())
+    shutil.copy(held_out, before[0].image)
+    assert training_pairs(copy) == before[1:]
 
 
 def test_a_missing_data_set_is_named(tmp_path, capsys):
