@@ -143,7 +143,7 @@ class FaceBlur(A.ImageOnlyTransform):
         return {"ellipse": (centre, radius, radius * self.py_random.uniform(0.15, 0.5))}
 
     def apply(self, img, ellipse, **params):
-        """The picture (H, W, 3) uint8 with the `ellipse` (centre (x, y), half its width, blur σ), in pixels, blurred."""
+        """The picture (H, W, 3) uint8, blurred in `ellipse`: centre (x, y), half its width, blur σ, in pixels."""
         if ellipse is None or ellipse[1] < 1:
             return img
         (x, y), radius, sigma = ellipse
