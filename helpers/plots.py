@@ -51,7 +51,7 @@ def grid(
 
 
 def contact_sheet(images: Sequence[NDArray], columns: int = 12, side: float = 0.8) -> Figure:
-    """Many pictures (H, W, 3) of one size, close together; what doesn't fill the last row is left out."""
+    """Many pictures (H, W, 3) of one size, close together. Pictures that do not fill the last row are left out."""
     columns = min(columns, len(images))
     rows = [images[i : i + columns] for i in range(0, len(images) - columns + 1, columns)]
     sheet = np.vstack([np.hstack(row) for row in rows])
@@ -69,7 +69,7 @@ def overlay(photo: NDArray, alpha: NDArray, colour: tuple[float, float, float] =
 
 
 def samples(triples: Iterable[tuple[NDArray, NDArray, NDArray]]) -> Figure:
-    """Photo, class ids, mask and overlay of some portraits; `triples` of photo uint8, ids uint8, alpha in [0, 1]."""
+    """Photo, class ids, mask and overlay of portraits; `triples` hold photo uint8, ids uint8 and alpha in [0, 1]."""
     rows = [[photo, CLASS_COLOURS(ids)[..., :3], alpha, overlay(photo, alpha)] for photo, ids, alpha in triples]
     return grid(rows, ("photo", "classes", "mask", "overlay"), side=1.2)
 
@@ -131,7 +131,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def range_test_curve(lrs: Sequence[float], losses: Sequence[float], suggestion: float) -> Figure:
-    """Loss against learning rate in the range test, and where it falls fastest."""
+    """Loss against learning rate in the range test, with the rate at which the loss falls fastest."""
     figure, axis = plt.subplots(figsize=(6, 2.6))
     axis.semilogx(lrs, losses)
     axis.axvline(suggestion, color="#d6604d", linestyle="--", label=f"steepest at {suggestion:.1e}")
@@ -200,8 +200,8 @@ def sunset(height: int, width: int) -> Image.Image:
 def verdicts(differences: Mapping[str, Any], metric: str) -> Figure:
     """How far every variant lies from the recipe it is compared with, all claims in one figure.
 
-    `differences` is what `helpers.experiments.verdicts.differences` returns. The bar is the standard error; green is
-    better, red worse, grey: no difference shown.
+    `differences` is what `helpers.experiments.verdicts.differences` returns. The bar is the standard error. Green
+    is better, red is worse, grey means that no difference is shown.
     """
     names = list(dict.fromkeys((claim, name) for rows in differences.values() for claim, name, *_ in rows))
     colours = {"better": "#2a9d4a", "worse": "#d6604d"}

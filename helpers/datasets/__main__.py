@@ -1,4 +1,4 @@
-"""Data sets on the command line: is one fit to train on, what is in it, and a smaller copy of it.
+"""Data sets by command: check one before training, list its pairs, or write a smaller copy of it.
 
     python -m helpers.datasets check DIR                 # every pair read; exit code 1 if anything is wrong
     python -m helpers.datasets manifest DIR              # DIR/manifest.csv: one line per pair, to be edited

@@ -17,11 +17,11 @@ from helpers.files.parallel import in_parallel
 from helpers.files.photos import read_reduced
 from helpers.files.text import fault_of, first_lines
 
-_LEAST = 256  # a JPEG is decoded down to this: its file is read to the end, and its look remains
+_LEAST = 256  # a JPEG is decoded at this size: its file is read to the end, and its look stays the same
 
 
 class Kind(StrEnum):
-    """What is looked for."""
+    """The kinds of findings."""
 
     PHOTO_ALONE = "photos without a ground truth"
     TRUTH_ALONE = "ground truths without a photo"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 
 
 NOTES = (Kind.NOT_CLASSES, Kind.UNSURE, Kind.ZERO_ONE, Kind.NO_BACKGROUND, Kind.EMPTY, Kind.PASSED_OVER)
-"""What is shown but is no problem: the file can be used as it is. A picture of nobody teaches what is background."""
+"""Findings that are shown but are no problem. A picture without a person teaches what background is."""
 
 
 class Finding(NamedTuple):
@@ -81,10 +81,10 @@ class Report(NamedTuple):
 def check(
     folder: Path | str, truth: str = "annotations", layout: str | None = None, workers: int | None = None
 ) -> Report:
-    """Read every pair of a data set and report what is wrong with it, as a `Report`; a broken file never ends it.
+    """Read every pair of a data set and report what is wrong with it, as a `Report`; a broken file never stops it.
 
     Two photos are the same if their files or their looks are (`helpers.datasets.duplicates`). In two splits they are
-    leaks: validation would test memory. So are persons in two splits, where the data set's meta.csv names persons.
+    leaks: validation would measure memory. Persons in two splits are leaks too, if the data set's meta.csv names them.
     `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, whose errors it raises; `workers` as in
     `helpers.files.parallel.in_parallel`. Of each picture only half a kilobyte is kept in memory.
     """
@@ -116,8 +116,8 @@ def _look_at(pair: Pair) -> _Seen:
         return _Seen([(Kind.UNREADABLE, fault_of(pair.image, error))])
     faults = [(Kind(remark), text) for remark, text in remarks]
     if alpha.shape != size:
-        theirs, ours = (f"{width}×{height}" for height, width in (alpha.shape, size))
-        faults.append((Kind.SIZES, f"{pair.truth}: {theirs} pixels, but its photo {pair.image} has {ours}"))
+        truth_size, photo_size = (f"{width}×{height}" for height, width in (alpha.shape, size))
+        faults.append((Kind.SIZES, f"{pair.truth}: {truth_size} pixels, but its photo {pair.image} has {photo_size}"))
     if not alpha.any():
         faults.append((Kind.EMPTY, str(pair.truth)))
     return _Seen(faults, fingerprint, look(photo))
@@ -160,14 +160,14 @@ def _shared_persons(folder: Path | str, splits: dict[str, Found]) -> Iterator[Fi
 
 
 def _repeated(readable: list[tuple[str, Path, _Seen]]) -> list[Finding]:
-    """Findings for the photos that were there before, by [(split, path, _Seen)] in the order of the splits."""
+    """Findings for the photos that repeat an earlier one, by [(split, path, _Seen)] in the order of the splits."""
     first_of_bytes: dict[bytes, int] = {}
     findings: list[Finding] = []
     looks_like = first_alike([seen.look for _, _, seen in readable if seen.look is not None])
     for i, (split, path, seen) in enumerate(readable):
         before = [j for j in (first_of_bytes.setdefault(seen.digest, i), looks_like[i]) if 0 <= j < i]
         if before:
-            earlier_split, earlier, other = readable[min(before)]  # of another split, if any before is
+            earlier_split, earlier, other = readable[min(before)]  # of another split, if any earlier one is
             how = "the same file as" if other.digest == seen.digest else "looks like"
             kind = Kind.TWICE if earlier_split == split else Kind.LEAK
             findings.append(Finding(kind, split, f"{path}: {how} {earlier}"))

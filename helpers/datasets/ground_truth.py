@@ -1,6 +1,6 @@
 """What a ground-truth file means, decided by its mode, its palette and its values. All commands read it by this module.
 
-Whatever is odd about a file becomes a `Remark`. Training, `prepare`, `check` and `metrics` show the same ones.
+An odd property of a file becomes a `Remark`. Training, `prepare`, `check` and `metrics` show the same remarks.
 """
 
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from PIL import Image
 from helpers.files.photos import grey_values, has_grey_palette, open_picture
 
 READINGS = ("classes", "grey", "opacity")
-"""What a layout or a manifest says of its ground truths: class ids, of which all but 0 are the person (EasyPortrait);
-grey values, 0 to 255 or 0 to 1, soft or hard; or the alpha channel of a transparent picture (AISegment, cutouts)."""
+"""What the values of a ground truth are: class ids, of which all but 0 are the person (EasyPortrait); grey values, 0 to
+255 or 0 to 1, soft or hard; or the alpha channel of a transparent picture (AISegment, cutouts)."""
 
 CLASSES = ("BACKGROUND", "PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW", "LEFT_EYE", "RIGHT_EYE", "LIPS", "TEETH")
 """EasyPortrait's class names (table 1 of the report); the position is the pixel value in an annotation PNG."""
 
 UNSURE = 255
-"""The value that many class masks give to pixels of which nobody was sure, such as those along the border."""
+"""The value of pixels without a sure class in many class masks, such as those along the border."""
 
 
 class Remark(StrEnum):
@@ -100,7 +100,7 @@ def open_transparent(path: Path) -> Image.Image:
 
 
 def summary(remarks: Iterable[tuple[str, str]], of: str = "") -> list[str]:
-    """A line for each kind of remark: how many files it is about, `of` how many, and the first one's own line."""
+    """A line for each kind of remark: the number of files, `of` how many, and the line of the first file."""
     kinds: dict[str, list[str]] = {}
     for kind, text in remarks:
         kinds.setdefault(kind, []).append(text)
@@ -129,8 +129,8 @@ def _from_classes(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]
     counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(int)
     inside, between, unsure = counts[1:classes].sum(), counts[classes:UNSURE].sum(), counts[UNSURE]
     if not inside and not between:
-        return values, []  # 0 and 255: the same person either way
-    if is_exact and not between and 4 * inside >= unsure:  # with more of 255, that is the person and the rest is noise
+        return values, []  # 0 and 255: both readings give the same person
+    if is_exact and not between and 4 * inside >= unsure:  # else 255 is the person and the rest is noise
         text = f"{path}: {unsure} pixels are 255; each is read like the nearest pixel with a class id"
         return _nearest(values), [(Remark.UNSURE, text)]
     reason = f"class ids are 0 to {classes - 1}" if is_exact else "a JPEG cannot keep class ids"

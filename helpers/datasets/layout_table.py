@@ -32,8 +32,8 @@ class Layout(NamedTuple):
     beside: str = ""
 
 
-TOP = r"(?P<top>[^/]+(?:/[^/]+)??)/"  # the data set's own folder, and perhaps another inside, as archives bring it
-ANY = r"(?P<top>(?:[^/]+/)*?)"  # any folders: here the data set's own name may tell the split, as in P3M-500-NP/
+TOP = r"(?P<top>[^/]+(?:/[^/]+)??)/"  # the data set's own folder, and perhaps another one in it, as archives have it
+ANY = r"(?P<top>(?:[^/]+/)*?)"  # any folders: here the data set's own name may hold the split, as in P3M-500-NP/
 SPLIT = r"(?P<split>train|val|test)"
 SPLIT_WORD = r"(?P<split>train(?:ing)?|val(?:id|idation)?|test(?:ing)?)"
 P3M_PLACES = (r"(?P<split>train)", r"(?P<benchmark>p3m-500-n?p)")
@@ -42,7 +42,7 @@ ONE, SUB = r"(?:/(?P<sub>[^/]+))?", r"(?:/(?P<sub>.+))?"  # one sub-folder or no
 
 
 def _layout(tree: str, photos: str, truths: str, *shapes: str, reading: str = "grey", beside: str = "") -> Layout:
-    """A layout in which photos and ground truths lie alike, but for the name of one folder."""
+    """A layout in which photos and ground truths have the same paths except for the name of one folder."""
     of_photos, of_truths = ([shape.replace("KIND", f"(?:{kind})") for shape in shapes] for kind in (photos, truths))
     return Layout(tree, of_photos, of_truths, reading, beside)
 
@@ -96,7 +96,7 @@ LAYOUTS = {
 
 
 def category_of(name: str, groups: Mapping[str, str], stem: str) -> str:
-    """What a picture's kind is called."""
+    """The name of a picture's category."""
     if cod10k := re.match(r"COD10K-(?:CAM-\d+-([A-Za-z]+)|NonCAM)", stem):
         return f"cod10k-{cod10k[1] or 'noncam'}".lower()
     if name == "pairs":  # by the sub-folder, or the data set's own inside the given one

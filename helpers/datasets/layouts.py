@@ -42,7 +42,7 @@ def recognise(folder: Path | str) -> str:
 
 
 def find_splits(folder: Path | str, truth: str = "annotations", layout: str | None = None) -> dict[str, Found]:
-    """{split: `Found`} of a data set, in the order of `SPLITS`; only splits of which there is anything.
+    """{split: `Found`} of a data set, in the order of `SPLITS`; splits without any file are left out.
 
     `truth="mattes"` takes the exact alphas of the synthetic data set. All other layouts have one kind of ground truth.
     `layout` names one of `LAYOUTS`; without it the layout is recognised. The sets of P3M-500 are benchmarks and always
@@ -153,7 +153,7 @@ def _recognise(folder: Path | str, tree: Tree) -> str:
     pictures = [path for path, (_, names) in tree.items() if any(map(is_photo, names))]
     fitting = [name for name, layout in LAYOUTS.items() if _fits(layout, pictures, tree)]
     if len(fitting) > 1 and fitting[-1] == "pairs":
-        fitting.pop()  # the most general one
+        fitting.pop()  # the most general layout
     if len(fitting) > 1:
         raise ValueError(
             f"{folder}: looks like {' and '.join(fitting)}; give the folder of one of them, or name the layout"
@@ -171,7 +171,7 @@ def _recognise(folder: Path | str, tree: Tree) -> str:
 
 
 def _fits(layout: Layout, pictures: list[str], tree: Tree) -> bool:
-    """Whether there are folders with photos, with ground truths, and the one by which the layout is known."""
+    """Whether there are folders with photos, with ground truths, and the other folder that marks the layout."""
     sides = (any(_matched(patterns, path) for path in pictures) for patterns in (layout.photos, layout.truths))
     return all(sides) and (not layout.beside or any(_matched([layout.beside], path) for path in tree))
 

@@ -72,7 +72,7 @@ def read_manifest(path: Path | str) -> dict[str, Found]:
         for row in filter(_is_filled, reader):
             split, pair = _parsed(path.parent, row)
             if pair.image in lines:
-                raise ValueError(f"{shown(pair.image)} stands in line {lines[pair.image]} already")
+                raise ValueError(f"{shown(pair.image)} is already in line {lines[pair.image]}")
             lines[pair.image] = reader.line_num
             found = splits.setdefault(split, Found([], [], [], []))
             if not pair.truth.is_file():
@@ -87,7 +87,7 @@ def read_manifest(path: Path | str) -> dict[str, Found]:
 
 @contextmanager
 def _line_named(path: Path, reader: csv.DictReader) -> Iterator[None]:
-    """Errors in the block name the file and the line that was read last."""
+    """Add the file and the line that was read last to errors in the block."""
     try:
         yield
     except (ValueError, csv.Error) as error:
@@ -107,7 +107,7 @@ def _written(folder: Path, path: Path) -> str:
 
 
 def _located(folder: Path, text: str) -> Path:
-    """The file that a cell names, relative to the manifest's folder; a path at which there is nothing if it is missing.
+    """The file that a cell names, relative to the manifest's folder; a path without a file if it is missing.
 
     Spaces and quotation marks around a name and the backslashes of Windows are taken off if the file is there only
     then, and a name may be in another Unicode form. Raises ValueError for an empty cell and for a drive of Windows.
@@ -122,8 +122,8 @@ def _located(folder: Path, text: str) -> Path:
             return path
     if os.name != "nt" and (drive := re.match(r"[A-Za-z]:/|//", plain)):
         raise ValueError(
-            f"{shown(bare)}: {drive[0]!r} begins a path on Windows, which means nothing on this system. Write the path "
-            "from the folder of the manifest on, with forward slashes: images/a.jpg"
+            f"{shown(bare)}: {drive[0]!r} begins a path on Windows, which does not exist on this system. Write the "
+            "path from the folder of the manifest on, with forward slashes: images/a.jpg"
         )
     return folder / plain
 

@@ -1,6 +1,6 @@
 """A portrait and its ground truth: where the two files are, what the ground truth means, and reading both.
 
-Light on purpose (no torch): worker processes and the portrait generator import it.
+This module imports no torch, because worker processes and the portrait generator import it.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ class Pair(NamedTuple):
         image: the photo's file. truth: the file that holds its ground truth.
         reading: what the ground truth means, one of `READINGS`.
         category: the kind of picture, such as `p3m`, as the manifest calls it.
-        rough: whether the ground truth is a rough mask, whose edge counts for nothing, instead of a refined one.
+        rough: whether the ground truth is a rough mask, whose edge is ignored, and not a refined one.
     """
 
     image: Path

@@ -1,4 +1,4 @@
-"""A smaller copy of a data set: photos of many megapixels are decoded once, not in every epoch."""
+"""A smaller copy of a data set, so that photos of many megapixels are decoded once and not in every epoch."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from helpers.files.photos import picture_size, read_photo
 from helpers.files.text import fault_of
 
 RECORD = "prepared.json"
-"""What a copy was made from, and how large; another one is not mixed into it."""
+"""The file that records source and size of a copy, so that two different copies are never mixed."""
 
 _PEOPLE = ("meta.csv", "annotations/meta.csv", "meta/meta.csv")  # where `helpers.datasets.splits` looks
 
@@ -55,7 +55,7 @@ def prepare(
     in `folder` is touched. `out/manifest.csv` comes last and lists the pairs, with their categories and which are
     rough. Unreadable pictures are left out and named.
 
-    Called again, it continues where it was stopped, and writes anew what has changed since. Do not run two at a time
+    A second call continues an interrupted copy, and writes files anew that have changed since. Do not run two at a time
     into one folder. `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, `workers` as in
     `helpers.files.parallel.in_parallel`.
     Before anything is written it raises ValueError for a size below 1, an `out` inside `folder`, and two photos that
@@ -66,7 +66,7 @@ def prepare(
     if size < 1:
         raise ValueError(f"size is {size}, but a picture has at least 1 pixel")
     if out.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{out}: lies in {folder}, whose part it would become; choose another folder")
+        raise ValueError(f"{out}: lies in {folder} and would become a part of it; choose another folder")
     found = find_splits(folder, truth, layout)
     plan = {split: _planned(split, found[split].pairs, out) for split in found}
     tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
@@ -91,7 +91,7 @@ def prepare(
 
 
 def shrunk(array: NDArray, size: int) -> NDArray:
-    """An array (H, W) or (H, W, C) averaged down until its longer side has `size` pixels; as it is if that is short."""
+    """An array (H, W) or (H, W, C) averaged down until its longer side has `size` pixels; as it is if shorter."""
     scale = size / max(array.shape[:2])
     if scale >= 1:
         return array
@@ -102,11 +102,11 @@ def shrunk(array: NDArray, size: int) -> NDArray:
 def shrunk_cutout(photo: NDArray[np.uint8], alpha: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """A cutout's colours (H, W, 3) and alpha (H, W), both uint8, made smaller: (h, w, 4) uint8.
 
-    A pixel's colour counts as much as it is seen, so that what lies under transparent places doesn't tint the edge.
+    A pixel's colour is weighted by its alpha, so that colours of transparent pixels do not tint the edge.
     """
     weight = alpha[..., None] / np.float32(255)
-    seen = shrunk(np.dstack([photo * weight, weight]), size)
-    colours, share = seen[..., :3], seen[..., 3:]
+    weighted = shrunk(np.dstack([photo * weight, weight]), size)
+    colours, share = weighted[..., :3], weighted[..., 3:]
     return np.dstack([colours / np.maximum(share, 1e-6), share * 255]).round().clip(0, 255).astype(np.uint8)
 
 
@@ -166,8 +166,8 @@ def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tupl
     try:
         if _is_current((copy.image, copy.truth), (pair.image, pair.truth)):
             return picture_size(copy.image), []
-        # Whole: a JPEG decoded smaller would be less sharp, and up to a pixel off its truth if its sides aren't
-        # multiples of 8.
+        # At full size: a JPEG decoded smaller would be less sharp. It would also be up to a pixel off its ground truth
+        # if its sides are not multiples of 8.
         photo, alpha, remarks = read_remarked_pair(pair)
     except Exception as error:  # a decoder may raise anything on a broken file
         return fault_of(pair.image, error)
@@ -177,7 +177,7 @@ def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tupl
         return picture.shape[:2], remarks
     photo, alpha = shrunk(photo, size), shrunk(alpha, size)
     if alpha.max() <= 1:
-        alpha = np.zeros_like(alpha)  # 1 of 255 would be read as 1 of 1
+        alpha = np.zeros_like(alpha)  # a file of 0 and 1 only would be read as a mask of 0 and 1
     _save(photo, copy.image, "JPEG", quality=95, subsampling=0)
     _save(alpha, copy.truth, "PNG")
     return photo.shape[:2], remarks
@@ -209,7 +209,7 @@ def _save(array: NDArray[np.uint8], path: Path, form: str, **options: int) -> No
 
 
 def _copy_people(folder: Path, out: Path) -> None:
-    """Copy the list of who is in which picture, if there is one: pictures keep their names."""
+    """Copy meta.csv, which names the person of each picture, if there is one. Pictures keep their names."""
     for path in map(folder.joinpath, _PEOPLE):
         if path.is_file():
             with whole_file(out / "meta.csv") as temporary:

@@ -16,16 +16,16 @@ from helpers.files.text import read_text, shown
 SPLITS = ("train", "val", "test")
 
 VALIDATED = 0.1
-"""Share that becomes the validation split of what comes without one: whose `rank_of` lies below it."""
+"""The share that becomes the validation split of a set without one: pictures whose `rank_of` is below it."""
 
 
 class Found(NamedTuple):
-    """What was found of one split; everything but `pairs` was left out.
+    """The files of one split. Everything but `pairs` is left out.
 
     Attributes:
         pairs: photos with their ground truths, sorted.
         photos_alone: photos without a ground truth of the same name. truths_alone: ground truths without a photo.
-        ambiguous: files of one name of which only one can be meant, such as `a.jpg` beside `a.png`: never guessed.
+        ambiguous: files that share a name, such as `a.jpg` beside `a.png`. None of them is chosen by guessing.
     """
 
     pairs: list[Pair]
@@ -38,7 +38,7 @@ class Found(NamedTuple):
         return Found(sorted(self.pairs), sorted(self.photos_alone), sorted(self.truths_alone), sorted(self.ambiguous))
 
     def left_out(self) -> str:
-        """What was left out, in words, with the first three names of each kind; empty if nothing was."""
+        """A text that counts the files left out, with the first three names of each kind; empty if there are none."""
         kinds = (
             ("photos without a ground truth", self.photos_alone),
             ("ground truths without a photo", self.truths_alone),
@@ -116,7 +116,7 @@ def person_of(pair: Pair, users: Mapping[str, str]) -> str | None:
 
 
 def user_ids(folder: Path | str, pairs: Iterable[Pair]) -> set[str]:
-    """The set of person ids in `pairs`; a picture of which meta.csv says nothing counts as a person of its own."""
+    """The set of person ids in `pairs`; a picture that is not in meta.csv counts as a person of its own."""
     users = users_of(folder)
     return {person_of(pair, users) or _path_below(pair.image, folder) for pair in pairs}
 
@@ -124,8 +124,8 @@ def user_ids(folder: Path | str, pairs: Iterable[Pair]) -> set[str]:
 def shared_persons(folder: Path | str, splits: Mapping[str, Sequence[Pair]]) -> dict[tuple[str, str], set[str]]:
     """{(split, other split): person ids that are in both}, only where there are any; `splits` maps a split to pairs.
 
-    Only meta.csv knows persons. Without it, and for a file name that several splits use, nothing is known: splits that
-    number their photos alike do not share persons for that.
+    Persons are known from meta.csv only. Without it, or for a file name that several splits use, nothing is known.
+    Splits that number their photos alike do not share persons because of that.
     """
     users = users_of(folder)
     uses = Counter(stem for pairs in splits.values() for stem in {pair.image.stem for pair in pairs})

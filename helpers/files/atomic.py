@@ -1,4 +1,4 @@
-"""Files that are always whole: written under a temporary name beside the place, and renamed at the end."""
+"""Files that are always whole: they are written under a temporary name in the same folder, then renamed."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """A temporary path to write to; it becomes `path` if the block ends well, and is removed if it raises.
+    """A temporary path to write to; it becomes `path` if the block succeeds, and is removed if the block raises.
 
     So `path` is the old file or the new one, never a part of either. Its folder is made if there is none. An OSError
     in the block that names no file, such as that of a full disk, gets the name of `path`.
@@ -26,16 +26,16 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """An OSError of the system in the block that names no file, as that of a full disk, names `path`."""
+    """Add `path` to an OSError in the block that names no file, such as that of a full disk."""
     try:
         yield
     except OSError as error:
-        if error.errno and error.filename is None:  # one without a number would lose its message
+        if error.errno and error.filename is None:  # without an error number the message would be lost
             error.filename = str(path)
         raise
 
 
 def remove_leftovers(folder: Path | str) -> None:
-    """Remove what killed processes left half-written in `folder`; for a place in which nobody else is writing."""
+    """Remove half-written files of killed processes from `folder`. No other process may be writing there."""
     for temporary in Path(folder).glob(".*.[0-9]*.tmp"):
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits in 8: which number is white is stated by the file, or by the numbers themselves."""
+"""Pictures of more than 8 bits, converted to 8. The file, or its numbers, decide which number is white."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ FEWER_BITS = (255, 1023, 4095)
 """The largest numbers of 8, 10 and 12 bits: what a file of 16 bits holds if all its numbers are below 1/16 of white."""
 
 FRACTIONS = ((0, 2, 1), (16, 510, 255), (4096, 131070, 65535))
-"""(least, most, white): floats of which nearly all are at most `most`, and some more than `least`, end at `white`."""
+"""(least, most, white): if nearly all floats are at most `most` and some are above `least`, white is `white`."""
 
 
 def in_8_bits(picture: Image.Image) -> Image.Image:

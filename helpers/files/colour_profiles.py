@@ -1,4 +1,4 @@
-"""Colours: a picture in any mode as RGB, what its numbers mean, and pictures converted to each other's meaning.
+"""Colours: a picture in any mode as RGB, the meaning of its numbers, and conversion between colour profiles.
 
 Two entries of a picture's `info` say what its numbers mean: `icc_profile`, and `colour_chunks` of a PNG file, which
 `helpers.files.png` reads and writes. Without both they are sRGB.
@@ -62,16 +62,16 @@ def in_colour(picture: Image.Image) -> tuple[Image.Image, dict[str, Any]]:
 
 
 def in_colours_of(picture: Image.Image, other: Image.Image) -> Image.Image | None:
-    """An RGB picture with the numbers that its colours have in the profile of `other`; its `info` says so.
+    """An RGB picture converted to the colour profile of `other`, with that profile in its `info`.
 
-    None if the profile of `other` serves in one direction only, as those of some cameras and scanners do, or not at
-    all. Raises ValueError if the colours of one of them cannot be computed: those of HDR (PQ, HLG).
+    None if nothing can be converted to the profile of `other`, as with those of some cameras and scanners. Raises
+    ValueError if the colours of one of the two cannot be computed: those of HDR (PQ, HLG).
     """
-    own, wanted = (_meaning_of(each) for each in (picture, other))
+    own, wanted = (_meaning_of(image) for image in (picture, other))
     if own == wanted:
         return picture
     if _is_unknown(own) or _is_unknown(wanted):
-        raise ValueError("HDR colours cannot be put together with other ones; save the picture in sRGB")
+        raise ValueError("HDR colours cannot be combined with other colours; save the picture in sRGB")
     profile, target = own.get("icc_profile"), wanted.get("icc_profile")
     shown = picture.copy() if profile == target else _converted(picture, profile, target)
     if shown is not None:
@@ -80,7 +80,7 @@ def in_colours_of(picture: Image.Image, other: Image.Image) -> Image.Image | Non
 
 
 def in_srgb(picture: Image.Image) -> Image.Image:
-    """An RGB or RGBA picture in sRGB, which needs no profile. What cannot be computed stays as it is, such as HDR."""
+    """An RGB or RGBA picture in sRGB, which needs no profile. Colours that cannot be computed (HDR) are kept."""
     profile = picture.info.get("icc_profile")
     shown = _converted(picture.convert("RGB"), profile, None) if profile else None
     if shown is None:
@@ -96,7 +96,7 @@ def _meaning_of(picture: Image.Image) -> dict[str, Any]:
 
 
 def _is_unknown(meaning: dict[str, Any]) -> bool:
-    """Whether no profile can be built that says what numbers mean."""
+    """Whether no profile can be built for this meaning of the numbers."""
     chunk = meaning.get("colour_chunks", {}).get(b"cICP")
     return chunk is not None and chunk != _SRGB_CICP and "icc_profile" not in meaning
 
@@ -149,7 +149,7 @@ def _meaning(chunks: dict[bytes, bytes], profile: bytes | None) -> dict[str, Any
 
 
 def _are_primaries(places: tuple[float, ...]) -> bool:
-    """Whether (x, y) of white, red, green and blue are such that their sums are colours."""
+    """Whether (x, y) of white, red, green and blue span colours."""
     _, *corners = np.reshape(places, (4, 2))
     return min(places[1::2]) > 1e-3 and bool(abs(np.linalg.det(np.insert(corners, 2, 1, axis=1))) > 1e-3)
 

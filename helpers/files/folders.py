@@ -21,7 +21,7 @@ HIDDEN = frozenset((
 
 
 class Pictures(NamedTuple):
-    """The files in a folder and below it, hidden ones left out: the photos, and what was passed over. Both sorted."""
+    """The files in a folder and below it, without hidden ones: the photos, and the files passed over. Both sorted."""
 
     photos: list[Path]
     passed_over: list[Path]
@@ -86,7 +86,7 @@ def _kind(entry: os.DirEntry) -> str:
             return "folder"
         is_gone = entry.is_symlink() and not os.path.exists(entry.path)
         return "file" if entry.is_file() or is_gone else "other"
-    except OSError:  # a link to itself, or one to a place that may not be looked at
+    except OSError:  # a link to itself, or to a place without permission
         return "file"
 
 
@@ -121,7 +121,7 @@ def pictures_below(folder: Path | str) -> dict[str, list[Path]]:
 
 
 def no_photos(folder: Path | str, passed_over: Iterable[Path] = ()) -> str:
-    """The message that there is no photo in a folder; it names the known formats, and what is there instead."""
+    """The message that there is no photo in a folder; it names the known formats and the files found instead."""
     instead = f"; found {in_words(passed_over)}" if passed_over else ""
     return f"{folder}: no photos there ({', '.join(sorted(photo_extensions()))}){instead}"
 

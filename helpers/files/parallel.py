@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CHUNK = 4
-"""Items a worker takes at a time: enough that handing them over costs nothing, few enough to stop within seconds."""
+"""Items that a worker takes at a time: enough to make the transfer cheap, few enough to stop within seconds."""
 
 
 def in_parallel(
@@ -50,16 +50,17 @@ def in_parallel(
                 results = pool.map(function, items, chunksize=chunk)  # starts the processes
             yield from tqdm(results, **bar)
         except BrokenExecutor as error:
-            raise RuntimeError("a worker process died, probably for want of memory; use fewer workers") from error
+            raise RuntimeError("a worker process died, probably because memory ran out; use fewer workers") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C, which a terminal sends to all processes, waits for the end of the block; those begun in it never see it.
+    """Hold back Ctrl-C, which a terminal sends to all processes, until the end of the block.
 
-    So none of them is hit by it while it is still importing. On Windows, which knows no signal masks, it may be.
+    Processes that start in the block never receive it, so it stops none of them during its imports. Windows has no
+    signal masks; there it may.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -72,9 +73,9 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    """One thread per process, Ctrl-C left to the parent, and an end with the parent, even if that one is killed."""
+    """Use one thread, leave Ctrl-C to the parent process, and end with it, even if it is killed."""
     begin_worker()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it wasn't masked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where the signal could not be masked
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

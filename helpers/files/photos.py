@@ -23,17 +23,17 @@ ORIENTATION, RESOLUTIONS, RESOLUTION_UNIT = 0x0112, (0x011A, 0x011B), 0x0128  # 
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
-"""Pillow's names of the formats that photos come in. Others it knows may start programs, as EPS does Ghostscript."""
+"""Pillow's names of the photo formats. Some other formats start programs: EPS starts Ghostscript."""
 
 GREY = 4
-"""How far apart red, green and blue of a palette's grey may be: some programs round them."""
+"""The largest difference of red, green and blue in a palette's grey: some programs round the values."""
 
 READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11.3'"}
-"""Extensions of photos that not every installation reads, and what to install for it."""
+"""Extensions of photos that not every installation reads, and the package to install for them."""
 
 
 Source: TypeAlias = "Path | str | bytes"
-"""A file, or what is in one."""
+"""A file's path, or its contents."""
 
 
 def open_picture(path: Path | str) -> Image.Image:
@@ -62,13 +62,13 @@ def open_photo(source: Source, name: Path | str | None = None) -> Image.Image:
 
 
 def look_inside(source: Source, name: Path | str | None = None) -> tuple[int, str]:
-    """How many pixels the photo in a file (or in `bytes`) has, and which of several frames or pages it is.
+    """The number of pixels of the photo in a file (or in `bytes`), and a note on which frame or page it is.
 
-    The second is "" for a file that holds one photo alone, else words for its owner. Nothing is decoded. Errors as in
+    The note is "" for a file that holds one photo only. No pixels are decoded. Errors as in
     `open_photo`.
     """
     with _readable(name or source), Image.open(_stream(source), formats=_formats()) as picture:
-        # What follows the photo in an MPO file is its preview, its depth or the other eye's: no further page.
+        # In an MPO file, the preview, the depth or the second view follows the photo. It is not another page.
         several = picture.format != "MPO" and getattr(picture, "is_animated", False)
         page = seek_photo(picture) if isinstance(picture, TiffImageFile) else 0
         if page:
@@ -88,7 +88,7 @@ def photo_extensions() -> frozenset[str]:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that can be opened here."""
+    """Those of `FORMATS` that this installation can open."""
     if find_spec("pillow_heif"):
         from pillow_heif import register_heif_opener
 
@@ -102,9 +102,9 @@ def _stream(source):
 
 
 def _resolution(dpi: object) -> tuple[float, float] | None:
-    """The (x, y) dots per inch of a picture as floats; None for what is no resolution."""
+    """The (x, y) dots per inch of a picture as floats; None if the value is no resolution."""
     try:
-        x, y = map(float, dpi)  # type: ignore[call-overload]  # anything may stand there
+        x, y = map(float, dpi)  # type: ignore[call-overload]  # the value may be of any type
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
@@ -112,7 +112,7 @@ def _resolution(dpi: object) -> tuple[float, float] | None:
 
 @contextmanager
 def _readable(name: object) -> Iterator[None]:
-    """Errors in the block, but for a missing file, become a ValueError: the file, the reason and what to do."""
+    """Errors in the block become a ValueError with file, reason and remedy. That of a missing file stays."""
     try:
         yield
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def _readable(name: object) -> Iterator[None]:
 def _open(source, least=None, formats=None, name=None):
     """The picture as it is shown, and its full (height, width); a JPEG is decoded smaller as in `read_reduced`."""
     with _readable(name or source), Image.open(source, formats=formats) as picture:
-        picture.filename = ""  # else Pillow maps a plain TIFF into memory by the sides it will have once it is turned
+        picture.filename = ""  # else Pillow maps a plain TIFF into memory with the sides that it has after turning
         stated = {}
         if isinstance(picture, TiffImageFile):
             seek_photo(picture)
@@ -149,7 +149,7 @@ def _open(source, least=None, formats=None, name=None):
         orientation = _orientation(picture)  # now: a TIFF was turned while it was read
         if picture.format in ("JPEG", "MPO"):
             stated["dpi"] = _jpeg_resolution(picture)
-        if "dpi" in stated:  # instead of what Pillow takes for granted
+        if "dpi" in stated:  # instead of Pillow's default
             picture.info.pop("dpi", None)
         picture.info |= {key: value for key, value in stated.items() if value}
         if _is_opaque(picture):
@@ -160,12 +160,12 @@ def _open(source, least=None, formats=None, name=None):
         if orientation not in range(5, 9):
             return turned, size[::-1]
         with suppress(TypeError, KeyError):  # a resolution of another form is left out later
-            turned.info["dpi"] = turned.info["dpi"][::-1]  # the sides have changed places
+            turned.info["dpi"] = turned.info["dpi"][::-1]  # width and height were swapped
         return turned, size
 
 
 def _jpeg_resolution(picture):
-    """The (x, y) dots per inch in a JPEG's header or EXIF data; None if neither names one, where Pillow says 72."""
+    """The (x, y) dots per inch in a JPEG's header or EXIF data; None if neither names one (Pillow: 72)."""
     if picture.info.get("jfif_unit") in (1, 2):
         return picture.info.get("dpi")
     try:
@@ -177,7 +177,7 @@ def _jpeg_resolution(picture):
 
 
 def _is_opaque(picture):
-    """Whether the fourth channel is not opacity: programs for screen captures and scanners fill it with 0."""
+    """Whether the fourth channel is not opacity. Some programs for screen captures and scanners fill it with 0."""
     unsaid = picture.format == "BMP" or picture.format == "TIFF" and not opacity_is_named(picture)
     return unsaid and picture.mode == "RGBA" and picture.getchannel("A").getextrema()[1] == 0
 
@@ -186,7 +186,7 @@ def _orientation(picture):
     """The EXIF orientation, from 1, as it is, to 8; 1 if EXIF data are missing or damaged."""
     try:
         return picture.getexif().get(ORIENTATION, 1)
-    except Exception:  # Pillow raises anything on broken data; the photo is fine without them
+    except Exception:  # Pillow may raise anything on broken data; the photo is usable without them
         return 1
 
 
@@ -227,8 +227,8 @@ def _rgb(path, picture):
 def read_reduced(path: Path | str, least: int | None = None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """A photo file as (h, w, 3) uint8 RGB, and the (height, width) of the whole photo; errors as in `open_picture`.
 
-    A JPEG comes at 1/2, 1/4 or 1/8 of its size if its shorter side still has at least `least` pixels then: its decoder
-    leaves out that much work. Other files, and all of them without `least`, come whole.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its shorter side still has at least `least` pixels then. This
+    saves most of the work. Other files are decoded at full size, and so are all files without `least`.
     """
     picture, size = _open(path, least)
     return _rgb(path, picture), size
@@ -238,7 +238,7 @@ def picture_size(path: Path | str) -> tuple[int, int]:
     """(height, width) of a picture file as it is shown, from its header alone; errors as in `open_picture`."""
     with _readable(path), Image.open(path) as picture:
         if picture.format == "TIFF":
-            return _open(path)[1]  # Pillow turns these itself while it reads them
+            return _open(path)[1]  # Pillow turns these while it reads them
         # Not PNG's own method, which decodes the whole picture to look for EXIF data behind it.
         turned = Image.Image.getexif(picture).get(ORIENTATION, 1) in range(5, 9)
         return picture.size if turned else picture.size[::-1]
@@ -252,7 +252,7 @@ def read_grey(path: Path | str) -> NDArray[np.uint8]:
 def grey_values(picture, path):
     """The values of a PIL picture without colours, as (H, W) uint8; `path` is for the message.
 
-    With a palette they are the grey values it shows if all its colours in use are grey, otherwise the indices.
+    With a palette they are its grey values if all colours in use are grey, otherwise the indices.
     Raises ValueError for a picture in colour.
     """
     if picture.mode == "1" or has_grey_palette(picture):
@@ -265,7 +265,7 @@ def grey_values(picture, path):
 
 
 def has_grey_palette(picture):
-    """Whether a PIL picture has a palette of which it uses nothing but greys."""
+    """Whether a PIL picture has a palette and uses only greys of it."""
     if picture.mode != "P":
         return False
     palette = np.array(picture.getpalette() or [], int).reshape(-1, 3)

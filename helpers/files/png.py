@@ -1,4 +1,4 @@
-"""PNG files written fast, with what the photo's file says of its colours and its resolution; and that read from one."""
+"""Write PNG files fast, with the photo's colour profile and resolution, and read colour chunks from PNG files."""
 
 import struct
 import zlib
@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-_HEADER = 33  # bytes of the signature and the first chunk, IHDR; what a file says of its colours follows right behind
+_HEADER = 33  # bytes of the signature and the first chunk, IHDR; the colour chunks follow directly
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
-"""What a PNG file may say of its colours, beside an ICC profile (PNG, third edition, section 11.3.2)."""
+"""The chunks that describe the colours of a PNG file, beside an ICC profile (PNG, third edition, section 11.3.2)."""
 
 
 def encode_png(picture: Image.Image) -> bytes:
@@ -34,7 +34,7 @@ def encode_png(picture: Image.Image) -> bytes:
         raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG: {error}") from error
     if not written:
         raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG")
-    del pixels  # a photo's copy is much memory
+    del pixels  # a copy of a photo needs much memory
     file, kept = memoryview(encoded.tobytes()), b""
     if picture.mode != "L":
         kept += b"".join(_chunk(kind, data) for kind, data in picture.info.get("colour_chunks", {}).items())
@@ -52,7 +52,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def read_colour_chunks(file: BinaryIO) -> dict[bytes, bytes]:
-    """{kind: data} of those of `COLOUR_CHUNKS` that an open PNG file holds; its place in the file stays."""
+    """{kind: data} of those of `COLOUR_CHUNKS` that an open PNG file holds; the reading position stays."""
     place = file.tell()
     file.seek(8)
     chunks = {kind: data for kind, data in _chunks(file) if kind in COLOUR_CHUNKS}

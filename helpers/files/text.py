@@ -1,4 +1,4 @@
-"""Texts: lists and tables that people wrote, and the names of files in messages."""
+"""Text files that people write, and file names in messages."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from pathlib import Path
 def read_text(path: Path | str) -> str:
     """The text of a file in UTF-8, with or without a byte-order mark.
 
-    Raises FileNotFoundError for a missing file, and ValueError naming one in another encoding.
+    Raises FileNotFoundError for a missing file, and ValueError with the file's name for another encoding.
     """
     try:
         return Path(path).read_text(encoding="utf-8-sig")
@@ -15,13 +15,13 @@ def read_text(path: Path | str) -> str:
 
 
 def shown(name: object) -> str:
-    """A file's name for a message of one line: quoted and escaped if it holds a line end or the like."""
+    """A file's name for a message of one line. It is quoted and escaped if it holds a line end or the like."""
     text = str(name)
     return text if text.isprintable() else repr(text)
 
 
 NAMED = 10
-"""Lines of one kind that are printed."""
+"""The largest number of lines of one kind that are printed."""
 
 
 def first_lines(texts: list[str]) -> list[str]:
@@ -30,5 +30,5 @@ def first_lines(texts: list[str]) -> list[str]:
 
 
 def fault_of(path: Path | str, error: Exception) -> str:
-    """The line about a file that could not be read: our own errors name the file, others get its name."""
+    """The line about a file that could not be read. The name is added if the error does not hold it."""
     return str(error) if isinstance(error, (ValueError, OSError)) else f"{path}: {error!r}"

@@ -1,4 +1,4 @@
-"""TIFF files as cameras and scanners arrange them: which directory is the photo, and what its numbers mean."""
+"""TIFF files of cameras and scanners: which directory is the photo, and what its numbers mean."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _MOST, _SUB_DIRECTORIES, _EXTRA_SAMPLES, _DNG_VERSION = 281, 330, 338, 50706
 _REDUCED_OR_MASK = 0b101  # bits of NewSubfileType; bit 1 is "a page of several", as any photo may be
 
 PAGES = 64
-"""Pages of a file among which the photo is looked for."""
+"""The number of pages in which the photo is searched."""
 
 
 def is_raw(picture: TiffImageFile) -> bool:
@@ -70,7 +70,7 @@ def _is_preview(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def numbers_of(picture: TiffImageFile) -> dict[str, Any]:
-    """What the page at hand says of its numbers, as `helpers.files.bit_depth.in_8_bits` looks for it in `info`.
+    """What the current page says of its numbers, as `helpers.files.bit_depth.in_8_bits` looks for it in `info`.
 
     `white` is the number of white, if the file names 12 bits, or names its largest number and that is 2ⁿ - 1.
     `negative` is True if 0 is white and Pillow leaves it so.
@@ -87,7 +87,7 @@ def numbers_of(picture: TiffImageFile) -> dict[str, Any]:
 
 
 def resolution_of(picture: TiffImageFile) -> tuple[float, float] | None:
-    """The (x, y) dots per inch of the page at hand as it is shown, turned; None where the file names none."""
+    """The (x, y) dots per inch of the current page as it is shown; None where the file names none."""
     if _RESOLUTION not in picture.tag_v2 or "dpi" not in picture.info:
         return None
     across, down = picture.info["dpi"]
@@ -95,7 +95,7 @@ def resolution_of(picture: TiffImageFile) -> tuple[float, float] | None:
 
 
 def opacity_is_named(picture: TiffImageFile) -> bool:
-    """Whether the file says that its fourth channel is opacity."""
+    """Whether the file declares its fourth channel as opacity."""
     return _EXTRA_SAMPLES in picture.tag_v2
 
 

@@ -144,7 +144,7 @@ def test_as_spreadsheets_write_it(separator, newline, splits, tmp_path):
     ("images/one.png,masks/one.png,trian,grey,0", "unknown split 'trian'; known are train, val, test"),
     ("images/one.png,masks/one.png,val,gray,0", "unknown reading 'gray'; known are classes, grey, opacity"),
     ("images/one.png,masks/one.png,val,grey,rough", "unknown rough 'rough'; known are 0, no, false, 1, yes, true"),
-    ("images/ünter.png,masks/one.png,val,grey,0", "images/ünter.png stands in line 2 already"),
+    ("images/ünter.png,masks/one.png,val,grey,0", "images/ünter.png is already in line 2"),
 ])  # fmt: skip
 def test_a_row_that_cannot_be_understood_is_named_by_its_line(row, complaint, splits, tmp_path):
     rows = "images/ünter.png,masks/one.png,train,,", "cutouts/four.png,masks/one.png,test,,no", row
@@ -158,7 +158,7 @@ def test_a_row_that_cannot_be_understood_is_named_by_its_line(row, complaint, sp
 
 def test_a_name_with_a_line_end_stays_in_the_line_of_its_error(tmp_path):
     path = written(tmp_path / "manifest.csv", *["a\x1db.jpg,a.png"] * 2, header="image,mask")
-    with pytest.raises(ValueError, match=r"manifest\.csv, line 3: '.*a\\x1db\.jpg' stands in line 2 already"):
+    with pytest.raises(ValueError, match=r"manifest\.csv, line 3: '.*a\\x1db\.jpg' is already in line 2"):
         read_manifest(path)
 
 
