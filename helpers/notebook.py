@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import torch
@@ -23,6 +24,7 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 from helpers.config import PRESETS
+from helpers.devices import Runtime
 from helpers.files.atomic import whole_file
 from helpers.progress import TIMES, Progress, in_words, read_times, write_times
 from helpers.startup import begin
@@ -176,7 +178,7 @@ def _shrink_figures(book):
             output["data"]["image/png"] = base64.b64encode(smaller.getvalue()).decode()
 
 
-def show_source(thing):
+def show_source(thing: Any) -> Markdown:
     """The source of a function or class as highlighted Markdown, with the file it stands in.
 
     Shows the code that runs: what the notebook explains cannot differ from what it uses.
@@ -185,7 +187,7 @@ def show_source(thing):
     return Markdown(f"*{thing.__module__.replace('.', '/')}.py*\n```python\n{source}\n```")
 
 
-def device_report(runtime):
+def device_report(runtime: Runtime) -> str:
     """What computes here and with which versions, as plain text."""
     if runtime.device.type == "cuda":
         properties = torch.cuda.get_device_properties(runtime.device)

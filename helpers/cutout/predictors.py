@@ -41,7 +41,7 @@ class TorchPredictor:
         self.runtime = runtime
         layout = torch.contiguous_format if runtime.device.type == "mps" else torch.channels_last  # without gradients
         # in the precision that autocast computes in: it would convert the weights anew for every picture
-        self.model = fused(model).to(runtime.device, runtime.amp_dtype, memory_format=layout)
+        self.model = fused(model).to(runtime.device, runtime.amp_dtype).to(memory_format=layout)
         precision = str(runtime.amp_dtype or "float32").removeprefix("torch.")
         self.name = f"{name_of(model)}, torch, {runtime.device} {precision}"
 

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from helpers.cutout.tiles import covered, enlarged, tiles
 
@@ -17,7 +18,7 @@ PLAIN = 0.02
 _FULL = 1 + 1e-6  # clipped to 1 at the end: exactly 1, however interpolation rounds
 
 
-def refine(rough, small, photo):
+def refine(rough: NDArray, small: NDArray, photo: NDArray) -> NDArray:
     """The alpha (H, W) float32 in [0, 1] of a photo (H, W, 3) uint8 from its `rough` alpha (h, w) in [0, 1].
 
     `small` (h, w, 3) uint8 is the photo at the size that the network saw. The fast guided filter (He and Sun, "Fast

@@ -8,14 +8,16 @@ A checkpoint is better only if no row falls. Alphas are those of `load_matter(WE
 import argparse
 import random
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from helpers.cutout import load_matter
+from helpers.cutout import Matter, load_matter
 from helpers.datasets.layouts import backgrounds_in, find_splits
-from helpers.datasets.pairs import read_pair
+from helpers.datasets.pairs import Pair, read_pair
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.files.photos import read_photo
 from helpers.metrics.errors import alpha_errors
@@ -43,7 +45,7 @@ class Row(NamedTuple):
     band: float
 
 
-def row_of(name, matter, samples):
+def row_of(name: str, matter: Matter, samples: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Row:
     """The `Row` of an iterable of photos (H, W, 3) uint8 and their alphas (H, W) uint8."""
     errors = np.array([alpha_errors(matter.alpha(photo), alpha / 255.0) for photo, alpha in samples])
     ious = np.sort(errors[:, 0])
@@ -51,7 +53,7 @@ def row_of(name, matter, samples):
     return Row(name, len(errors), ious.mean(), worst, errors[:, 1].mean(), float(np.nanmean(errors[:, 2])))
 
 
-def held_out(folder):
+def held_out(folder: str | Path) -> list[Pair]:
     """The validation pairs of a data set, or its test pairs where it has some; exact alphas where it has them."""
     splits = find_splits(folder, "mattes")
     if not any(found.pairs for found in splits.values()):
@@ -59,7 +61,7 @@ def held_out(folder):
     return (splits.get("test") or splits["val"]).pairs
 
 
-def strong_crops(pairs):
+def strong_crops(pairs: Sequence[Pair]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Each pair `VISITS` times under the strong augmentation without its wide framings, always the same."""
     transform = strong_transform(STRONG_SIZE, wide=0)
     for index, pair in enumerate(pairs):
@@ -71,7 +73,7 @@ def strong_crops(pairs):
             yield changed["image"], changed["mask"]
 
 
-def empty_means(matter, folder):
+def empty_means(matter: Matter, folder: str | Path) -> NDArray[np.float64]:
     """The mean alpha of each of the places in `folder` that training keeps back (`helpers.samples.mixing`): (N,)."""
     paths = [path for path in backgrounds_in(folder) if rank_of(path.stem) < VALIDATED]
     return np.array([matter.alpha(read_photo(path)).mean() for path in paths])
@@ -84,7 +86,7 @@ def _named(text):
     return name, folder
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Print the table; returns the exit code."""
     begin()
     parser = argparse.ArgumentParser(

@@ -249,7 +249,7 @@ def read_grey(path: Path | str) -> NDArray[np.uint8]:
     return grey_values(open_picture(path), path)
 
 
-def grey_values(picture, path):
+def grey_values(picture: Image.Image, path: str | Path) -> NDArray[np.uint8]:
     """The values of a PIL picture without colours, as (H, W) uint8; `path` is for the message.
 
     With a palette they are its grey values if all colours in use are grey, otherwise the indices.
@@ -264,12 +264,12 @@ def grey_values(picture, path):
     return np.array(picture)
 
 
-def has_grey_palette(picture):
+def has_grey_palette(picture: Image.Image) -> bool:
     """Whether a PIL picture has a palette and uses only greys of it."""
     if picture.mode != "P":
         return False
     palette = np.array(picture.getpalette() or [], int).reshape(-1, 3)
-    used = [index for _, index in picture.getcolors(256)]
+    used = [index for index, count in enumerate(picture.histogram()[:256]) if count]
     return max(used) < len(palette) and bool((np.ptp(palette[used], axis=1) <= GREY).all())
 
 

@@ -163,7 +163,7 @@ def _cutouts(project: Project, pairs: list[Pair]) -> list[Pair]:
         path = project.work / "cutouts" / f"{pair.truth.parent.name}-{pair.truth.stem}.png"
         if not path.is_file() or path.stat().st_mtime_ns < pair.truth.stat().st_mtime_ns:
             photo, alpha = read_pair(pair, least=640)
-            colours = foreground_colours(photo, alpha.astype(np.float32) / 255)
+            colours = foreground_colours(photo, (alpha / 255).astype(np.float32))
             with whole_file(path) as temporary:
                 Image.fromarray(cv2.merge([*cv2.split(colours), alpha])).save(temporary, "PNG")
         cutouts.append(Pair(path, path, "opacity"))

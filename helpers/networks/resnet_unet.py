@@ -32,7 +32,7 @@ class Bridge(nn.Module):
         self.branches = nn.ModuleList(ConvBlock(channels, out, rate) for rate in RATES)
         self.join = conv_norm(len(RATES) * out, out, 1)
 
-    def forward(self, x: torch.Tensor):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(self.join(torch.cat([branch(x) for branch in self.branches], dim=1)), inplace=True)
 
 
@@ -48,7 +48,7 @@ class DecoderBlock(nn.Module):
         self.second = conv_norm(out, out, 3)
         self.shortcut = conv_norm(below + skip, out, 1)
 
-    def forward(self, x: torch.Tensor, skip: torch.Tensor):
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         x = torch.cat([resize_like(x, skip), skip], dim=1)
         return F.relu(self.second(self.first(x)) + self.shortcut(x), inplace=True)
 
@@ -66,7 +66,7 @@ class ResNetUNet(nn.Module):
         self.decoder = nn.ModuleList(DecoderBlock(*row) for row in zip((BRIDGE, *WIDTHS), SKIPS, WIDTHS))
         self.sides = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in reversed(WIDTHS))
 
-    def forward(self, x: torch.Tensor):
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, 3, H, W) normalised images → `[full, half, quarter, eighth]`, each (B, 1, H, W) float32 in [0, 1].
 
         All are at input size; their names tell the resolution they were computed at, the best comes first.

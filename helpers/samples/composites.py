@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from helpers.datasets.ground_truth import open_transparent
 from helpers.files.photos import read_reduced
@@ -62,7 +63,7 @@ class CompositeDataset(PortraitDataset):
         if not self.backgrounds:
             raise ValueError("cutouts need backgrounds to be put on, but the list of them is empty")
 
-    def read(self, index, numbers):
+    def read(self, index: int, numbers: np.random.Generator) -> tuple[NDArray, NDArray]:
         """Composite (H, W, 3) and alpha (H, W), both uint8, drawn from `numbers`."""
         cutout = self._cutout(index)
         reduction = min(1, (self.least or np.inf) / min(cutout.shape[:2]))
@@ -105,11 +106,11 @@ class CompositeDataset(PortraitDataset):
             cutout = self._cutout(numbers.integers(len(self.pairs)))
         return picture, alpha
 
-    def recipe(self):
+    def recipe(self) -> dict:
         return super().recipe() | {"backgrounds": [path.name for path in self.backgrounds]}
 
 
-def draw_piece(picture, frame, numbers):
+def draw_piece(picture: NDArray, frame: tuple[int, int], numbers: np.random.Generator) -> NDArray:
     """A random piece of a picture (h, w, 3), mirrored or not, resized to `frame`, which is (H, W)."""
     sides = np.array(picture.shape[:2])
     piece = np.array(frame) * (sides / frame).min() * numbers.uniform(*PIECES)
@@ -119,7 +120,7 @@ def draw_piece(picture, frame, numbers):
     return _resized(picture[:, ::-1] if numbers.random() < 0.5 else picture, frame)
 
 
-def draw_place(cutout, frame, numbers):
+def draw_place(cutout: NDArray, frame: tuple[int, int], numbers: np.random.Generator) -> tuple[NDArray, NDArray]:
     """The person of a cutout (h, w, 4), scaled and put somewhere in `frame`: colours (H, W, 3) and alpha (H, W).
 
     The feet stand on the lower edge or below it, and the head is hardly cut. A side where the cutout's own edge cuts
@@ -150,12 +151,13 @@ def draw_place(cutout, frame, numbers):
     return placed[..., :3], placed[..., 3]
 
 
-def stands_free(cutout):
+def stands_free(cutout: NDArray) -> bool:
     """Whether a cutout (h, w, 4) can stand far away: somebody is there, cut neither above nor on both sides."""
-    return cutout[..., 3].any() and not _is_cut(cutout[0]) and not (_is_cut(cutout[:, 0]) and _is_cut(cutout[:, -1]))
+    somebody = bool(cutout[..., 3].any())
+    return somebody and not _is_cut(cutout[0]) and not (_is_cut(cutout[:, 0]) and _is_cut(cutout[:, -1]))
 
 
-def draw_far(cutout, frame, numbers):
+def draw_far(cutout: NDArray, frame: tuple[int, int], numbers: np.random.Generator) -> tuple[NDArray, NDArray]:
     """The person of a cutout (h, w, 4) far away in `frame`: colours (H, W, 3) and alpha (H, W).
 
     A whole figure stands anywhere from the middle down; one that the cutout's lower edge cuts stands on the picture's
@@ -183,7 +185,9 @@ def _is_cut(edge):
     return (edge[:, 3] > 127).mean() > 0.05
 
 
-def draw_light(person, alpha, background, numbers):
+def draw_light(
+    person: NDArray, alpha: NDArray, background: NDArray, numbers: np.random.Generator
+) -> tuple[NDArray, NDArray]:
     """Another light on the background (H, W, 3) and, tied to it, on the person's colours (H, W, 3); returns both."""
     background = _lit(background, *_draw_lamp(numbers))
     gains, gamma = _draw_lamp(numbers)
@@ -205,7 +209,7 @@ def _lit(picture, gains, gamma):
     return cv2.LUT(picture, (255 * table).round().astype(np.uint8)[None])
 
 
-def blend(person, background, alpha):
+def blend(person: NDArray, background: NDArray, alpha: NDArray) -> NDArray:
     """person · α + background · (1 − α) for colours (H, W, 3) and alpha (H, W), all uint8."""
     weight = alpha * np.float32(1 / 255)
     return cv2.blendLinear(person, background, weight, 1 - weight)

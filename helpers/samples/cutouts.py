@@ -7,17 +7,19 @@ writes `OUT/cutouts/train/*.png`, to be trained on as `--data OUT,layout=cutouts
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from helpers.cutout.foreground import foreground_colours
 from helpers.datasets.duplicates import same_photos
 from helpers.datasets.layouts import find_splits
-from helpers.datasets.pairs import read_pair
+from helpers.datasets.pairs import Pair, read_pair
 from helpers.files.atomic import whole_file
 from helpers.startup import begin
 
@@ -36,7 +38,7 @@ PINHOLES = 0.01
 PINHOLE = 0.002
 
 
-def is_good(mask):
+def is_good(mask: NDArray) -> bool:
     """Whether a mask (H, W) uint8 shows one person as a whole: no scattered parts, no pinholes, not too little."""
     person = (mask > 127).astype(np.uint8)
     if not SHARES[0] <= person.mean() <= SHARES[1]:
@@ -47,14 +49,14 @@ def is_good(mask):
     return bool(parts.max() >= (1 - SCATTERED) * person.sum() and small <= PINHOLES * person.sum())
 
 
-def cutout_of(photo, mask):
+def cutout_of(photo: NDArray, mask: NDArray) -> NDArray:
     """The cutout (H, W, 4) uint8 of a photo (H, W, 3) by a binary mask (H, W): a soft edge, no colour from behind."""
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
     alpha = cv2.GaussianBlur(inner, (0, 0), SOFTNESS)
-    return np.dstack([foreground_colours(photo, alpha.astype(np.float32) / 255), alpha])
+    return np.dstack([foreground_colours(photo, (alpha / 255).astype(np.float32)), alpha])
 
 
-def training_pairs(folder):
+def training_pairs(folder: str | Path) -> list[Pair]:
     """The training pairs of a data set, but those whose photo is, byte for byte, a validation or test photo as well."""
     splits = find_splits(folder)
     pairs = splits["train"].pairs if "train" in splits else []
@@ -62,7 +64,7 @@ def training_pairs(folder):
     return [pair for number, pair in enumerate(pairs) if number not in leaks]
 
 
-def write_cutouts(folders, out):
+def write_cutouts(folders: Iterable[str | Path], out: str | Path) -> tuple[int, int]:
     """Write the good cutouts of the training pairs of all `folders`; returns how many of how many. Skips what is there.
 
     Raises as `find_splits` and `read_pair`.
@@ -81,7 +83,7 @@ def write_cutouts(folders, out):
     return written, seen
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.samples.cutouts", description=__doc__.splitlines()[0])

@@ -5,11 +5,13 @@ of picture. Weights that are to be used on everybody's photos need more.
 """
 
 import math
+from typing import Any
 
 import albumentations as A
 import cv2
 import numpy as np
 from albumentations.augmentations.crops.transforms import BaseCrop
+from numpy.typing import NDArray
 
 from helpers.augment import crop_group, geometric_group, least_side, resize_to, training_transform, visual_group
 from helpers.samples.walls import draw_wall
@@ -27,7 +29,7 @@ REFLECTED = 1.5
 """How much larger than the photo's longer side a picture may be whose border is the photo reflected."""
 
 
-def strong_transform(size, wide=0.3):
+def strong_transform(size: int, wide: float = 0.3) -> A.Compose:
     """The report's training pipeline, and before it another framing, after it another camera; as `training_transform`.
 
     Turned with probability .4, framed anew with .7 (from further away in the share `wide` of these), grey with .05,
@@ -45,7 +47,7 @@ def strong_transform(size, wide=0.3):
     return A.Compose([*before, *resize_to(size), *visual_group(), *camera])
 
 
-def strong_least_side(size):
+def strong_least_side(size: int) -> int:
     """Pixels that a photo's shorter side needs, so that the smallest crop still has `size`."""
     return math.ceil(size / CLOSEST)
 
@@ -61,7 +63,7 @@ class PortraitCrop(BaseCrop):
     shorter side at least three quarters of that. Where nobody is, it lies anywhere.
     """
 
-    def get_params_dependent_on_data(self, params, data):
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         height, width = params["shape"][:2]
         longer = min(height, width) * CLOSEST ** self.py_random.random()
         sides = [longer, longer * self.py_random.uniform(0.75, 1)]
@@ -87,7 +89,7 @@ class WideFraming(A.DualTransform):
     a photo that cuts somebody on opposite sides stays as it is.
     """
 
-    def get_params_dependent_on_data(self, params, data):
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         height, width = data["image"].shape[:2]
         person = data["mask"] > 127
         edges = person[0], person[-1], person[:, 0], person[:, -1]
@@ -106,7 +108,15 @@ class WideFraming(A.DualTransform):
         border = (top, side - tall - top, beside, side - wide - beside)
         return {"size": (tall, wide), "border": border, "kind": kind, "wall": wall}
 
-    def apply(self, img, size, border, kind, wall, **params):
+    def apply(
+        self,
+        img: NDArray,
+        size: tuple[int, int],
+        border: tuple[int, int, int, int],
+        kind: str,
+        wall: Any,
+        **params: Any,
+    ) -> NDArray:
         """The picture (S, S, 3) uint8 around the photo (H, W, 3)."""
         small = cv2.resize(img, size[::-1], interpolation=cv2.INTER_AREA)
         if kind == "reflected":
@@ -118,7 +128,15 @@ class WideFraming(A.DualTransform):
         wall[top : top + size[0], left : left + size[1]] = small
         return wall
 
-    def apply_to_mask(self, mask, size, border, kind, wall, **params):
+    def apply_to_mask(
+        self,
+        mask: NDArray,
+        size: tuple[int, int],
+        border: tuple[int, int, int, int],
+        kind: str,
+        wall: Any,
+        **params: Any,
+    ) -> NDArray:
         """The alpha (S, S) uint8 of that picture."""
         small = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)
         if kind == "reflected":
@@ -130,10 +148,10 @@ class FaceBlur(A.ImageOnlyTransform):
     """Blurs an ellipse about where the face is, as published portraits often are for privacy; the alpha stays."""
 
     @property
-    def targets_as_params(self):
+    def targets_as_params(self) -> list[str]:
         return ["mask"]
 
-    def get_params_dependent_on_data(self, params, data):
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         head = head_of(data["mask"])
         if head is None:
             return {"ellipse": None}
@@ -142,18 +160,18 @@ class FaceBlur(A.ImageOnlyTransform):
         centre = (middle, top + radius * self.py_random.uniform(1.2, 1.8))
         return {"ellipse": (centre, radius, radius * self.py_random.uniform(0.15, 0.5))}
 
-    def apply(self, img, ellipse, **params):
+    def apply(self, img: NDArray, ellipse: tuple | None, **params: Any) -> NDArray:
         """The picture (H, W, 3) uint8, blurred in `ellipse`: centre (x, y), half its width, blur σ, in pixels."""
         if ellipse is None or ellipse[1] < 1:
             return img
         (x, y), radius, sigma = ellipse
-        inside = np.zeros(img.shape[:2], np.float32)
+        inside: NDArray = np.zeros(img.shape[:2], np.float32)
         cv2.ellipse(inside, (round(x), round(y)), (round(radius), round(1.3 * radius)), 0, 0, 360, 1, -1)
         inside = cv2.GaussianBlur(inside, (0, 0), 1)
         return cv2.blendLinear(cv2.GaussianBlur(img, (0, 0), sigma), img, inside, 1 - inside)
 
 
-def head_of(mask):
+def head_of(mask: NDArray) -> tuple[int, float, int] | None:
     """Where the head of the person in an alpha (H, W) uint8 is about: its top, its middle and its width in pixels.
 
     Told from the topmost rows: of a mask that begins with a raised hand, that is the hand. None if nobody is there.

@@ -5,6 +5,7 @@ Light on purpose (no torch), as worker processes import it.
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 JOINTS = 0.2
 """Share of walls with a grid of joints, as tiles, bricks, panels and shutters have."""
@@ -19,7 +20,7 @@ GRAIN = 5
 """Standard deviation in grey levels of the camera's noise, at most."""
 
 
-def draw_wall(frame, numbers):
+def draw_wall(frame: tuple[int, int], numbers: np.random.Generator) -> NDArray[np.uint8]:
     """A wall with nobody before it, (H, W, 3) uint8; `frame` is (H, W), `numbers` a NumPy generator."""
     height, width = frame
     colour = draw_colour(numbers)
@@ -33,7 +34,7 @@ def draw_wall(frame, numbers):
     return (colour + light[..., None]).clip(0, 255).astype(np.uint8)
 
 
-def draw_colour(numbers):
+def draw_colour(numbers: np.random.Generator) -> NDArray:
     """A wall's colour, three floats from 0 to 255: mostly pale and nearly grey, now and then any."""
     if numbers.random() < 0.3:
         return numbers.uniform(0, 255, 3).astype(np.float32)

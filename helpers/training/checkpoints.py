@@ -93,7 +93,7 @@ def resume(run: Any, folder: Path | str) -> bool:
     return True
 
 
-def take_up(run, folder) -> str:
+def take_up(run: Any, folder: Path | str) -> str:
     """`resume`, whatever lies in `folder`: returns in words what was done, and never loses a file.
 
     Another run's checkpoints are set aside. A damaged latest checkpoint is replaced by the newest whole one.
@@ -145,7 +145,7 @@ def _newest_whole(folder):
     return max(whole)[::2] if whole else None
 
 
-def replace_damaged(folder: Path | str):
+def replace_damaged(folder: Path | str) -> str | None:
     """Put the newest whole checkpoint in the place of a damaged latest one, which is kept as `latest.pth.damaged`.
 
     Returns the name of the file that now serves as the latest, or None if there is no whole one: then a run that
