@@ -730,7 +730,7 @@ def test_the_headless_run_trains_and_resumes(headless, portrait_folder, whole, t
     assert "\nresumed at epoch 2, batch 0\ntrained 2 epochs" in capsys.readouterr().out
 
 
-def test_the_headless_run_starts_from_weights(headless, make_run, portrait_folder, tmp_path, monkeypatch):
+def test_the_headless_run_starts_from_weights(headless, make_run, portrait_folder, tmp_path, monkeypatch, capsys):
     torch.manual_seed(7)
     model = make_run(seed=7)[0].model
     torch.save({"model_state_dict": to_official(model)}, tmp_path / "w.pth")
@@ -741,9 +741,12 @@ def test_the_headless_run_starts_from_weights(headless, make_run, portrait_folde
         run.history["val"].append([0, 1.0])
         run.history["metrics"].append({"loss": 1.0})
 
-    monkeypatch.setattr(training, "fit", no_fit)
-    assert main(arguments(portrait_folder, tmp_path / "out") + ["--weights", str(tmp_path / "w.pth")]) == 0
-    assert equal(dict(to_official(started[0].model)), dict(to_official(model)))
+    monkeypatch.setattr("helpers.training.__main__.fit", no_fit)
+    monkeypatch.setattr("helpers.training.setup.find_pretrained", lambda network: tmp_path / "w.pth")
+    for weights in (str(tmp_path / "w.pth"), "pretrained"):
+        assert main(arguments(portrait_folder, tmp_path / "out") + ["--weights", weights]) == 0
+        assert equal(dict(to_official(started.pop().model)), dict(to_official(model)))
+        assert capsys.readouterr().out.startswith("u2net_lite at 32² from w.pth on cpu in float32: ")
 
 
 def test_bad_settings_are_one_line_each(headless, portrait_folder, tmp_path, capsys):
