@@ -14,10 +14,17 @@ REPORT = Path(__file__).parents[2] / "docs" / "claims.md"
 METRICS = ("mad", "mse")
 REGIONS = {"band": "transition band", "whole": "whole image"}
 
+LABELS = {"made": "synthetic"}
+"""What a set of portraits is called here, where the stored results use another word."""
+
 
 def sets_in(rows: Sequence[dict]) -> list[str]:
     """The sets of portraits that were measured, in the order of the results."""
     return list(dict.fromkeys(row["set"] for row in rows))
+
+
+def _label(portraits: str) -> str:
+    return LABELS.get(portraits, portraits)
 
 
 def rows_of(rows: Sequence[dict], preset: str = "experiment") -> list[dict]:
@@ -37,7 +44,7 @@ def verdict_table(rows: Sequence[dict], metrics: Sequence[str] = METRICS) -> str
     """
     sets = sets_in(rows)
     columns = [(portraits, metric) for portraits in sets for metric in metrics]
-    lines = ["| claim | variant | against | " + " | ".join(f"{s}, {m.upper()}" for s, m in columns) + " |"]
+    lines = ["| claim | variant | against | " + " | ".join(f"{_label(s)}, {m.upper()}" for s, m in columns) + " |"]
     lines.append("|---" * (3 + len(columns)) + "|")
     for number, claim in CLAIMS.items():
         for name in claim.variants[1:]:
@@ -66,7 +73,7 @@ def _sentence(rows, number, metric):
         words = {portraits: _word(rows, number, name, portraits, metric) for portraits in sets_in(rows)}
         measured += any(word != "not measured" for word in words.values())
         for verdict, names in found.items():
-            places = [portraits for portraits, word in words.items() if word == verdict]
+            places = [_label(portraits) for portraits, word in words.items() if word == verdict]
             if places:
                 names.append(f"`{name}` ({' and '.join(places)} portraits)")
         if not {"better", "worse"} & set(words.values()):
@@ -86,14 +93,14 @@ def differences(rows: Sequence[dict], metric: str = "mad", region: str = "band")
     """
     result: dict[str, list[tuple]] = {}
     for portraits in sets_in(rows):
-        result[portraits] = []
+        result[_label(portraits)] = []
         for number, claim in CLAIMS.items():
             compared = compare(rows, number, portraits, region, metric)
             base = compared.get(claim.variants[0])
             for name in claim.variants[1:]:
                 if base and name in compared:
                     of = compared[name]
-                    result[portraits].append(
+                    result[_label(portraits)].append(
                         (number, name, of.difference / base.mean, of.error / base.mean, of.verdict)
                     )
     return result
@@ -123,7 +130,8 @@ def full_report(rows: Sequence[dict]) -> str:
         for portraits in sets_in(rows):
             for region in REGIONS:
                 if values_of(rows, number, portraits, region, "mad"):
-                    parts.append(f"```\n{claim_table(rows, number, portraits, region)}\n```")
+                    table = claim_table(rows, number, portraits, region)
+                    parts.append(f"```\n{table.replace(f'({portraits} ', f'({_label(portraits)} ', 1)}\n```")
     return "\n\n".join(parts) + "\n"
 
 

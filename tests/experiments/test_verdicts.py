@@ -30,6 +30,14 @@ def test_the_sentences_say_what_the_table_says():
     assert sentences(ROWS)[5].endswith(": not measured.")
 
 
+def test_portraits_that_were_drawn_are_called_synthetic():
+    drawn = [row | {"set": "made"} for row in ROWS]
+    assert "| synthetic, MAD |" in verdict_table(drawn, ["mad"])
+    assert "`l1` (synthetic portraits)" in sentences(drawn)[0]
+    assert list(differences(drawn)) == ["synthetic"]
+    assert "(synthetic portraits, transition band)" in full_report(drawn) and "made" not in full_report(drawn)
+
+
 def test_differences_are_parts_of_the_baseline():
     [found] = [row for row in differences(ROWS)["real"] if row[1] == "l1"]
     assert found[:2] == (1, "l1") and abs(found[2] + 0.05 / 0.11) < 1e-9 and found[4] == "better"
