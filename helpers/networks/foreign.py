@@ -65,7 +65,7 @@ def _zip_without_weights(path: Path | str) -> tuple[str, str] | None:
     try:
         with zipfile.ZipFile(path) as parts:
             names = parts.namelist()
-    except zipfile.BadZipFile:
+    except Exception:  # a damaged table of the parts may raise anything: UnicodeDecodeError, NotImplementedError, …
         return None
     if any(name.endswith("/constants.pkl") for name in names):
         return "a TorchScript program", "save the weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)"

@@ -160,3 +160,16 @@ def test_a_checkpoint_without_weights_is_told_by_what_it_holds(tmp_path):
     torch.save({"epoch": 1, "optimizer": {}, **json.loads('{"a": 1, "b": 2, "c": 3, "d": 4}')}, tmp_path / "none.pth")
     with pytest.raises(ValueError, match=r"none\.pth: holds no weights, but the keys epoch, optimizer, a, b, c …;"):
         read_weights(tmp_path / "none.pth")
+
+
+def test_a_zip_whose_table_is_damaged_is_told_as_damaged(tmp_path):
+    """A wrong flag makes the name of a part UTF-8 that it is not."""
+    path = tmp_path / "u2net.pth"
+    data = bytearray(zipped(u2net_pth=b"PK"))
+    table = data.index(b"PK\1\2")
+    data[table + 9] |= 8  # bit 11 of the flags: the name is UTF-8
+    data[table + 46] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"u2net\.pth: not a readable checkpoint .*delete it or replace it") as caught:
+        read_checkpoint(path)
+    assert type(caught.value) is ValueError
