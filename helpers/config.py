@@ -182,7 +182,7 @@ PRESETS = {
         workers=0, synthetic_count=40, synthetic_size=128, download=False,
     ),
     "quick": Config(
-        name="quick", network="u2net_lite", start="own", image_size=256, batch_size=8, epochs=2, max_lr=1e-4,
+        name="quick", network="u2net_lite", start="own", image_size=256, batch_size=8, epochs=2, max_lr=2e-5,
         freeze_encoder=True, log_every=10, workers=0, synthetic_count=400, synthetic_size=256,
     ),
     "paper": Config(name="paper"),

@@ -48,7 +48,7 @@ def test_training_tells_of_itself_in_any_encoding(portrait_folder, tmp_path):
     command = ["-m", "helpers.training", *arguments(portrait_folder, tmp_path, "epochs=1")]
     done = python(*command, PYTHONIOENCODING="cp1251")
     assert done.returncode == 0, done.stderr
-    assert b"u2net_lite at 32\\xb2 on " in done.stdout
+    assert b"u2net_lite at 32\\xb2 from random weights on " in done.stdout
     assert b"trained 1 epochs" in done.stdout
 
 

@@ -19,10 +19,11 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from helpers.config import PRESETS, Config, field_rules, load_config, parse_setting
+from helpers.datasets.ground_truth import Remark, read_ground_truth
 from helpers.datasets.layout_table import LAYOUTS
 from helpers.datasets.layouts import find_splits
 from helpers.datasets.manifests import MANIFEST, read_manifest
-from helpers.datasets.pairs import READINGS, Pair, read_alpha, read_pair
+from helpers.datasets.pairs import READINGS, Pair, read_pair
 from helpers.datasets.splits import SPLITS, user_ids, users_of
 from helpers.files.photos import (
     FORMATS,
@@ -122,9 +123,10 @@ def mask(data, folder):
         assert grey.dtype == np.uint8 and grey.shape == (shape or grey.shape)
     for reading in READINGS:
         with refusal(path):
-            alpha = read_alpha(Pair(path, path, reading))
+            alpha, remarks = read_ground_truth(path, reading)
             assert alpha.dtype == np.uint8 and alpha.shape == (shape or alpha.shape)
-            assert reading != "classes" or set(np.unique(alpha)) <= {0, 255}
+            read_as_grey = any(kind == Remark.NOT_CLASSES for kind, _ in remarks)
+            assert reading != "classes" or read_as_grey or set(np.unique(alpha)) <= {0, 255}
         with refusal(path):
             image, alpha = read_pair(Pair(path, path, reading), 2)
             assert image.shape == (*alpha.shape, 3)
