@@ -11,7 +11,7 @@ With `--whole`, both hold the photos as they are instead, and whole figures: of 
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -89,14 +89,9 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
     `teachers` are `Matter`s. Photos that are unreadable or whose alpha is unsure are named and left out.
     """
     out, written = Path(out), 0
-    names = {path: f"{number:05d}-{path.stem}" for number, path in enumerate(paths)}  # stems alone may be equal
+    names = _names(paths)
     _write_persons(out / "portraits" / "meta.csv", names.values())
-    for path, name in tqdm(names.items(), desc="soft labels", mininterval=1):
-        try:
-            photo = read_photo(path)
-        except ValueError as error:
-            tqdm.write(f"skipped: {error}")
-            continue
+    for path, name, photo in _readable(names):
         whole = soft_alpha(teachers, photo)
         square = upper_body(whole)
         if square is None:
@@ -119,6 +114,22 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
     return written
 
 
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """The name under which each photo is written: numbered, as stems alone may be equal."""
+    return {path: f"{number:05d}-{path.stem}" for number, path in enumerate(paths)}
+
+
+def _readable(names: dict[Path, str]) -> Iterator[tuple[Path, str, NDArray[np.uint8]]]:
+    """Yield path, name and photo (H, W, 3) of each photo that can be read, under a progress bar; others are named."""
+    for path, name in tqdm(names.items(), desc="soft labels", mininterval=1):
+        try:
+            photo = read_photo(path)
+        except ValueError as error:
+            tqdm.write(f"skipped: {error}")
+            continue
+        yield path, name, photo
+
+
 def _write_persons(path: Path, names: Iterable[str]) -> None:
     """Write the meta.csv that ties the close and the whole picture of each photo: one person, so one split.
 
@@ -133,18 +144,12 @@ def _write_persons(path: Path, names: Iterable[str]) -> None:
 def label_whole(teachers: Sequence[Matter], paths: Sequence[Path], out: str | Path) -> int:
     """Write the portraits and cutouts of whole photos that show one person, as `label`; returns how many there are."""
     out, written = Path(out), 0
-    for number, path in enumerate(tqdm(paths, desc="soft labels", mininterval=1)):
-        try:
-            photo = read_photo(path)
-        except ValueError as error:
-            tqdm.write(f"skipped: {error}")
-            continue
+    for path, name, photo in _readable(_names(paths)):
         alpha = soft_alpha(teachers, photo)
         if not is_sure(alpha) or not is_alone(alpha):
             tqdm.write(f"skipped: {path}: the teachers are not sure of one person")
             continue
         alpha = ((alpha - VEIL) / (1 - 2 * VEIL)).clip(0, 1)
-        name = f"{number:05d}-{path.stem}"
         _save_pair(out / "portraits", name, photo, alpha)
         cutout = np.dstack([foreground_colours(photo, alpha.astype(np.float32)), _grey(alpha)])
         _save(out / "composites" / "cutouts" / "train" / f"{name}.png", cutout)
