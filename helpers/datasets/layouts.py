@@ -15,7 +15,7 @@ from helpers.datasets.manifests import MANIFEST, read_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.splits import SPLITS, Found, users_of, with_validation
 from helpers.files.folders import composed, in_words, is_photo, no_photos, walk
-from helpers.files.text import read_text
+from helpers.files.text import read_text, shown
 
 __all__ = [
     "CLASSES",
@@ -159,7 +159,7 @@ def _recognise(folder: Path | str, tree: Tree) -> str:
             f"{folder}: looks like {' and '.join(fitting)}; give the folder of one of them, or name the layout"
         )
     if not fitting:
-        seen = ", ".join(pictures[:5]) + (", …" if len(pictures) > 5 else "") or "no folder"
+        seen = ", ".join(map(shown, pictures[:5])) + (", …" if len(pictures) > 5 else "") or "no folder"
         others = in_words(place / name for place, names in tree.values() for name in names if not is_photo(name))
         known = "\n".join(f"  {name}: {layout.tree}" for name, layout in LAYOUTS.items())
         raise FileNotFoundError(

@@ -130,7 +130,7 @@ def in_words(paths: Iterable[Path]) -> str:
     """Files counted by their extension, with the first names of each: `2 .cr2 (a.CR2, b.CR2), 1 .txt (notes.txt)`."""
     kinds: dict[str, list[str]] = {}
     for path in paths:
-        kinds.setdefault(path.suffix.lower() or "without extension", []).append(shown(path.name))
+        kinds.setdefault(shown(path.suffix.lower()) or "without extension", []).append(shown(path.name))
     return ", ".join(
         f"{len(names)} {kind} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
         for kind, names in sorted(kinds.items())

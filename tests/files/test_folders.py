@@ -68,12 +68,11 @@ def test_the_folder_itself_may_be_hidden(tmp_path):
 
 
 def test_passed_over_files_are_counted_by_kind_and_named(tmp_path):
-    paths = [
-        tmp_path / name for name in ("a.CR2", "b.cr2", "c.txt", "LICENSE", *(f"{i}.mov" for i in range(5)), "x\n.txt")
-    ]
+    odd = ("x\n.txt", "y.to\r")
+    paths = [tmp_path / name for name in ("a.CR2", "b.cr2", "c.txt", "LICENSE", *(f"{i}.mov" for i in range(5)), *odd)]
     assert in_words(paths) == (
-        "2 .cr2 (a.CR2, b.cr2), 5 .mov (0.mov, 1.mov, 2.mov, …), 2 .txt (c.txt, 'x\\n.txt'), "
-        "1 without extension (LICENSE)"
+        "1 '.to\\r' ('y.to\\r'), 2 .cr2 (a.CR2, b.cr2), 5 .mov (0.mov, 1.mov, 2.mov, …), "
+        "2 .txt (c.txt, 'x\\n.txt'), 1 without extension (LICENSE)"
     )
 
 
