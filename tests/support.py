@@ -1,4 +1,4 @@
-"""What several tests call: a drawn portrait, headless runs and their comparison, processes."""
+"""What several tests call: a synthetic portrait, headless runs and their comparison, processes."""
 
 import os
 import subprocess
