@@ -163,7 +163,11 @@ def explore(draw: Callable, **choices: tuple[float, ...]) -> object:
         name: ipywidgets.SelectionSlider(options=sorted(values), value=values[0], description=name)
         for name, values in choices.items()
     }
-    ipywidgets.interact(draw, **sliders)
+
+    def show(**values: float) -> None:  # `interact` shows what is drawn, and again what is returned
+        draw(**values)
+
+    ipywidgets.interact(show, **sliders)
     return None
 
 

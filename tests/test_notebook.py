@@ -1,10 +1,13 @@
 import base64
 import io
 import tempfile
+import textwrap
+from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
@@ -130,8 +133,32 @@ def test_sliders_begin_at_the_starting_values_and_draw_again(monkeypatch):
     widgets = pytest.importorskip("ipywidgets")
     monkeypatch.delenv("PORTRAIT_STATIC", raising=False)
     monkeypatch.setattr("helpers.notebook.get_ipython", object)
-    made, drawn = {}, []
-    monkeypatch.setattr(widgets, "interact", lambda draw, **sliders: made.update(sliders) or draw(lam=0.0))
+    sliders, drawn = {}, []
+    monkeypatch.setattr(widgets, "interact", lambda draw, **made: sliders.update(made) or draw(lam=0.0))
     explore(lambda **values: drawn.append(values), lam=(1.0, 0.0, 4.0))
-    assert made["lam"].value == 1.0 and list(made["lam"].options) == [0.0, 1.0, 4.0]
+    assert sliders["lam"].value == 1.0 and list(sliders["lam"].options) == [0.0, 1.0, 4.0]
     assert drawn == [{"lam": 0.0}]
+
+
+def test_a_kernel_with_sliders_draws_one_figure_beside_them(tmp_path, monkeypatch):
+    """The real widgets, and a drawing function without a name, as the notebook hands over."""
+    pytest.importorskip("ipywidgets")
+    monkeypatch.delenv("PORTRAIT_STATIC", raising=False)
+    source = """
+        from functools import partial
+        import matplotlib.pyplot as plt
+        from helpers.notebook import explore
+
+        def draw(title, lam):
+            figure, axes = plt.subplots(figsize=(1, 1))
+            axes.set_title(f"{title} {lam}")
+            return figure
+
+        explore(partial(draw, "lambda"), lam=(1.0, 0.0, 4.0))"""
+    write_notebook(tmp_path / "lesson.ipynb", textwrap.dedent(source))
+    book = nbformat.read(tmp_path / "lesson.ipynb", 4)
+    NotebookClient(book, kernel_name="python3", resources={"metadata": {"path": str(Path.cwd())}}).execute()
+    states = book.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
+    shown = [output["data"] for state in states for output in state["state"].get("outputs", []) if "data" in output]
+    assert ["image/png" in data for data in shown] == [True]
+    assert [state["state"]["index"] for state in states if "index" in state["state"]] == [1]  # 1.0 of 0, 1 and 4
