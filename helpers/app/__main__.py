@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from getpass import getpass
+from pathlib import Path
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout import load_matter
@@ -54,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
                         f"{USER}; without a PASSWORD you are asked for it. Every user of this computer can read the "
                         f"command line: set the environment variable {PASSWORD} instead, or be asked. The password "
                         "is sent unencrypted: on a network that you do not trust, put https in front")  # fmt: skip
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="folder that the tab “My photos” begins with; on a "
+                        "page that others can reach it is the only one")  # fmt: skip
+    parser.add_argument("--work", type=Path, metavar="DIR", help="its work folder, as python -m helpers.mine names it")
     options = parser.parse_args(arguments)
     try:
         password = password_of(options.password)
@@ -64,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of what removes the temporary files
     auth = (USER, password) if password else None
     try:
-        blocks = page(load_matter(options.weights))
+        blocks = page(load_matter(options.weights), options.photos, options.work, options.weights)
         tempfile.tempdir = str(temporary_home())  # unfinished uploads, too, go when the process ends
         url = blocks.launch(server_name=options.host, server_port=options.port, auth=auth, quiet=True,
                             prevent_thread_lock=True)[1]  # fmt: skip

@@ -7,12 +7,14 @@ import ipaddress
 import os
 import re
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from helpers.app.desk import BACKGROUNDS, KEEP, LIMITS, MAX_BYTES, MAX_PHOTOS, Desk, Refused
 from helpers.app.temporary import temporary_home
 from helpers.cutout import Matter, load_matter
 from helpers.files.photos import photo_extensions
+from helpers.mine.keys import SCRIPT
 
 try:
     import gradio as gr
@@ -22,6 +24,7 @@ try:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from helpers.app.limits import BROKEN, BoundedBodies, SlowLogins
+    from helpers.mine.tab import my_photos
 except ModuleNotFoundError as error:
     advice = f'the web page needs gradio ({error}): pip install -e ".[app]"'
     raise ModuleNotFoundError(advice) from None
@@ -35,8 +38,11 @@ CSS = """
 .gradio-container {width: 100%; max-width: 1200px !important; margin: 0 auto !important}
 #limits {opacity: .8}
 """
-POLICY = b"default-src 'self' 'unsafe-inline' data: blob:"
-"""The Content-Security-Policy: browsers load nothing from elsewhere, whatever a release of Gradio asks them to."""
+POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+"""The Content-Security-Policy: browsers load nothing from elsewhere, whatever a release of Gradio asks them to.
+
+The brush of Gradio's ImageEditor draws by PixiJS, which compiles functions: without 'unsafe-eval' it stays empty.
+"""
 
 FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
 
@@ -88,7 +94,8 @@ class Page(gr.Blocks):
             app_kwargs={"openapi_url": None, "middleware": [Middleware(_LocalOnly), Middleware(SlowLogins),
                                                           Middleware(BoundedBodies)],
                         "exception_handlers": BROKEN},
-            theme=gr.themes.Default(font=FONT, font_mono=FONT), css=CSS, **settings,
+            theme=gr.themes.Default(font=FONT, font_mono=FONT), css=CSS, head=f"<script>{SCRIPT}</script>",
+            **settings,
         )  # fmt: skip
 
     async def preprocess_data(self, block_fn, inputs, *arguments, **settings):
@@ -110,10 +117,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def page(matter: Matter | None = None) -> Page:
+def page(
+    matter: Matter | None = None,
+    photos: Path | None = None,
+    work: Path | None = None,
+    weights: str | None = None,
+) -> Page:
     """The page as a `gr.Blocks` to launch; `matter` is a `Matter`, by default that of `load_matter()`.
 
-    Errors as in `load_matter`.
+    `photos`, `work` and `weights` are the folder, the work folder and the weights that the tab "My photos" begins with,
+    see `helpers.mine`. Errors as in `load_matter`.
     """
     desk = Desk(matter or load_matter())
     temporary_home()
@@ -124,6 +137,8 @@ def page(matter: Matter | None = None) -> Page:
             _one_photo(desk)
         with gr.Tab("Several photos"):
             _several_photos(desk)
+        with gr.Tab("My photos"):
+            my_photos(photos, work, weights, lambda: is_loopback(getattr(blocks, "server_name", "")))
     blocks.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE, api_open=False)
     _forget_finished(blocks._queue)
     return blocks

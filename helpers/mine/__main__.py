@@ -5,6 +5,7 @@ looks at the photos, proposes a matte for each and opens the page to correct the
 
 import argparse
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -21,7 +22,7 @@ from helpers.mine.steps import (
 )
 from helpers.startup import begin
 
-STEPS = ("propose", "train", "status")
+STEPS = ("propose", "correct", "train", "status")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,8 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.mine", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="your photos; nothing is written into it")
-    parser.add_argument("step", nargs="?", choices=STEPS, default="propose",
-                        help="one step alone; default: look and propose what is new")  # fmt: skip
+    parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone; default: "
+                        "look at the photos, propose what is new, and open the page to correct it")  # fmt: skip
     parser.add_argument("--work", type=Path, metavar="DIR", help="where everything is written; default: FOLDER_mine")
     parser.add_argument("--weights", metavar="FILE", help="the network to start from; default: the one that comes with "
                         "the project")  # fmt: skip
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         changes = dict(parse_setting(text) for text in options.set)
         project, weights = Project.open(options.folder, options.work), starting_weights(options.weights)
-        if options.step == "propose":
+        if options.step in (None, "propose"):
             proposed = look_and_propose(project, weights)
             print("\n".join(found(project)))
             print(f"{proposed} mattes proposed; all of them on one sheet: {project.work / 'contact.png'}")
@@ -50,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
             print("\n".join(concluded(project, train_and_report(project, weights, options.backgrounds, **changes))))
         else:
             print("\n".join(what_is_next(project)))
+        if options.step in (None, "correct"):
+            return _open_page(options)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -57,6 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _open_page(options: argparse.Namespace) -> int:
+    """Serve the page in a process of its own, until Ctrl-C; its exit code."""
+    print("the page opens at the address below, in its tab “My photos”; its button “Train and report” does the rest")
+    named = [("--photos", options.folder), ("--work", options.work), ("--weights", options.weights)]
+    settings = [str(part) for pair in named if pair[1] for part in pair]
+    return subprocess.call([sys.executable, "-m", "helpers.app", *settings])
 
 
 if __name__ == "__main__":

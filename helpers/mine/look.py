@@ -89,7 +89,9 @@ def look(project: Project, workers: int | None = None) -> None:
     photos = {name: photo for name, photo in sorted(photos.items()) if photo.file not in left_out}
     splits = {photo.name: split for photo, split, _ in readable}
     project.photos, project.left_out, project.notes = photos, left_out, notes
-    _keep_out(project, splits, {name for name, photo in photos.items() if photo.file in before})
+    _keep_out(
+        project, splits, {name: before[photo.file].kept_out for name, photo in photos.items() if photo.file in before}
+    )
     project.save()
 
 
@@ -163,14 +165,14 @@ def _twice(readable: list[tuple[Photo, str, _Seen]]) -> dict[str, str]:
     return reasons
 
 
-def _keep_out(project: Project, splits: dict[str, str], decided: set[str]) -> None:
+def _keep_out(project: Project, splits: dict[str, str], decided: dict[str, bool]) -> None:
     """Decide which photos are only measured on: those of a validation split, else a tenth of the persons.
 
     What was decided before stays, and holds for all photos of the same person.
     """
     users = users_of(project.folder)
     person = {name: _person(photo, users) for name, photo in project.photos.items()}
-    earlier = {person[name]: project.photos[name].kept_out for name in decided}
+    earlier = {person[name]: kept_out for name, kept_out in decided.items()}
     if any(splits[name] not in ("", "train") for name in project.photos):
         chosen = {name for name in project.photos if splits[name] != "train" or _alone_kept(project, name, person)}
     else:

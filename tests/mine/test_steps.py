@@ -66,7 +66,7 @@ def correct_all(project, mattes):
 def test_the_whole_path_by_command(weights, mattes, tmp_path, capsys):
     folder, work = tmp_path / "photos", tmp_path / "photos_mine"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert main([str(folder), "--weights", str(weights)]) == 0
+    assert main([str(folder), "propose", "--weights", str(weights)]) == 0
     told = capsys.readouterr().out
     assert f"{COUNT} photos" in told
     assert f"{COUNT} mattes proposed" in told
@@ -197,7 +197,8 @@ def test_nothing_is_written_into_a_folder_and_another_work_folder_can_be_named(w
     folder = tmp_path / "photos"
     folder.chmod(0o500)
     try:
-        assert main([str(folder), "--weights", str(weights), "--work", str(tmp_path / "elsewhere")]) == 0
+        command = [str(folder), "propose", "--weights", str(weights), "--work", str(tmp_path / "elsewhere")]
+        assert main(command) == 0
     finally:
         folder.chmod(0o700)
     assert (tmp_path / "elsewhere" / "mine.json").is_file()
@@ -238,6 +239,19 @@ def test_only_new_photos_are_proposed_again_and_corrections_stay(weights, mattes
     assert {name for name, photo in project.photos.items() if photo.kept_out} - {"new"} == kept_out
     assert Corrections(project).how("p01") == CORRECTED
     assert count_of(project).looked_at == 1
+
+
+def test_a_photo_whose_file_has_changed_is_proposed_anew_and_stays_kept_out(weights, mattes, tmp_path):
+    folder = tmp_path / "photos"
+    project = Project.open(folder)
+    look_and_propose(project, weights, 0)
+    kept_out = {name for name, photo in project.photos.items() if photo.kept_out}
+    assert kept_out
+    for name in project.photos:
+        os.utime(folder / f"{name}.png", ns=(0, 0))
+    project = Project.open(folder)
+    assert look_and_propose(project, weights, 0) == COUNT
+    assert {name for name, photo in project.photos.items() if photo.kept_out} == kept_out
 
 
 def test_a_damaged_state_is_named_and_the_corrections_survive_it(weights, mattes, tmp_path, capsys):

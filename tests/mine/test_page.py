@@ -1,0 +1,210 @@
+"""The tab "My photos" in a real browser: strokes, keys, two windows, a server that is killed, and a long list."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support import ROOT
+
+from helpers.files.photos import read_grey, read_photo
+from helpers.mine.correct import CONFIRMED, CORRECTED, KEEP, REMOVE, Corrections, corrected
+from helpers.mine.project import Photo, Project, stamp_of
+from helpers.networks.registry import weights_out
+from helpers.u2net import U2Net
+
+SECONDS = 90
+"""How long a slow machine may take for what a person waits a second for."""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium."""
+    pytest.importorskip("gradio", reason="the web page needs gradio")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
+    path = shutil.which("chromium")
+    if not path:
+        pytest.skip("needs Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
+    torch.save({"model_state_dict": weights_out(U2Net.lite()), "config": {"image_size": 64}}, path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path):
+    """500 photos of 120 × 160 pixels, proposed as their left half; of most the file is the same."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    project = Project.open(folder)
+    half = np.zeros((160, 120), np.uint8)
+    half[:, :60] = 255
+    pixels = np.random.default_rng(0).integers(0, 256, (160, 120, 3), np.uint8)
+    first, proposal = folder / "p000.png", project.proposal("p000")
+    proposal.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(first)
+    Image.fromarray(half).save(proposal)
+    for number in range(500):
+        name = f"p{number:03}"
+        if number:
+            os.link(first, folder / f"{name}.png")
+            os.link(proposal, project.proposal(name))
+        project.photos[name] = Photo(name, f"{name}.png", (160, 120), stamp_of(first), number == 2, doubt=500 - number)
+    project.save()
+    return project
+
+
+@contextmanager
+def serving(project, weights, temporary):
+    """The page of a project on a free port: its process and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(temporary)}
+    environment.pop("GRADIO_TEMP_DIR", None)
+    command = [sys.executable, "-m", "helpers.app", "--weights", str(weights), "--port", port,
+               "--photos", str(project.folder)]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline().split()[0]
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+class Window:
+    """A window of a browser with the tab open and the first photo in it."""
+
+    def __init__(self, chromium, url):
+        self.page = chromium.new_page(viewport={"width": 1280, "height": 1600})
+        self.page.set_default_timeout(SECONDS * 1000)
+        self.page.goto(url)
+        self.open()
+
+    def open(self):
+        self.page.get_by_role("tab", name="My photos").click()
+        self.page.click("#mine-open")
+        self.until_note("p000.png")
+
+    def note(self):
+        return self.page.input_value("#mine-note textarea, #mine-note input")
+
+    def until_note(self, text):
+        until(lambda: text in self.note(), lambda: f"{text!r} is not in {self.note()!r}")
+        self.page.wait_for_selector("#mine-editor .pixi-target canvas")
+        self.page.wait_for_timeout(1500)  # the editor draws the photo in its own time
+
+    def paint(self, across, down):
+        """A short stroke from the middle of the photo, moved by a share of the canvas."""
+        self.page.locator("#mine-editor button[aria-label=Brush]").click()
+        box = self.page.locator("#mine-editor .pixi-target canvas").bounding_box()
+        x, y = box["x"] + box["width"] * (0.5 + across), box["y"] + box["height"] * (0.5 + down)
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + 20, y + 5, steps=4)
+        self.page.mouse.up()
+
+
+def until(condition, told=lambda: "it did not come to it"):
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < SECONDS, told()
+        time.sleep(0.2)
+
+
+def revision(project, name="p000"):
+    return Corrections(project).revision(name)
+
+
+def test_a_stroke_is_saved_at_once_and_is_the_same_after_a_reload(chromium, weights, project, tmp_path):
+    corrections = Corrections(project)
+    with serving(project, weights, tmp_path) as (process, url):
+        window = Window(chromium, url)
+        for name in ("p499.png", "p000.png"):  # the list finds the last of 500 by its name
+            window.page.click("#mine-list input")
+            window.page.keyboard.press("Control+A")
+            window.page.keyboard.type(name)
+            window.page.keyboard.press("Enter")
+            window.until_note(name)
+
+        window.paint(0.03, 0.05)
+        until(lambda: revision(project) > 0, window.note)
+        until(lambda: "saved" in window.note(), window.note)
+        painted = corrections.strokes("p000")
+        assert set(np.unique(painted)) == {0, KEEP}
+        expected = corrected(corrections.base("p000"), painted, read_photo(project.folder / "p000.png"))
+        mask = corrections.folder / "masks" / "train" / "p000.png"
+        assert np.array_equal(read_grey(mask), (expected * 255).round())
+        before = mask.read_bytes()
+
+        window.page.reload()
+        window.open()
+        assert mask.read_bytes() == before
+        window.paint(-0.03, -0.1)  # a new stroke lies on the earlier ones
+        until(lambda: (corrections.strokes("p000") > 0).sum() > (painted > 0).sum(), window.note)
+        assert (corrections.strokes("p000")[painted > 0] == KEEP).all()
+
+        other = Window(chromium, url)  # a second window on the same photo
+        seen = revision(project)
+        window.paint(0.03, 0.15)
+        until(lambda: revision(project) > seen, window.note)
+        matte = mask.read_bytes()
+        other.paint(-0.03, 0.2)
+        until(lambda: "not saved" in other.note(), other.note)
+        assert "another window" in other.note()
+        assert mask.read_bytes() == matte
+
+        window.page.mouse.down()  # the server is killed in mid-stroke
+        process.kill()
+        process.wait()
+    assert Corrections(Project.open(project.folder)).how("p000") == CORRECTED
+    assert mask.read_bytes() == matte
+    assert read_grey(mask).shape == (160, 120)
+
+
+def test_everything_can_be_done_by_the_keyboard(chromium, weights, project, tmp_path):
+    corrections = Corrections(project)
+    with serving(project, weights, tmp_path) as (_, url):
+        window = Window(chromium, url)
+        keyboard = window.page.keyboard
+        window.page.evaluate("document.activeElement.blur()")
+        keyboard.press("r")
+        window.page.wait_for_timeout(600)
+        for _ in range(2):
+            keyboard.press("Shift+ArrowRight")
+        until(lambda: revision(project) > 0, window.note)
+        until(lambda: REMOVE in np.unique(corrections.strokes("p000")), window.note)
+        seen = (corrections.strokes("p000") > 0).sum()
+        keyboard.press("ArrowDown")
+        keyboard.press("]")
+        window.page.wait_for_timeout(600)
+        keyboard.press("Space")
+        until(lambda: (corrections.strokes("p000") > 0).sum() > seen, window.note)
+        seen = (corrections.strokes("p000") > 0).sum()
+        keyboard.press("z")
+        until(lambda: (corrections.strokes("p000") > 0).sum() < seen, window.note)
+        keyboard.press("x")
+        until(lambda: corrections.strokes("p000") is None, window.note)
+        window.until_note("p000.png: waiting")
+        keyboard.press("n")
+        window.until_note("p001.png")
+        keyboard.press("y")
+        until(lambda: corrections.how("p001") == CONFIRMED, window.note)
+        window.until_note("p002.png")
+        keyboard.press("p")
+        window.until_note("p001.png")
