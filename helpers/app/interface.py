@@ -38,8 +38,11 @@ CSS = """
 .gradio-container {width: 100%; max-width: 1200px !important; margin: 0 auto !important}
 #limits {opacity: .8}
 """
-POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-"""The Content-Security-Policy: browsers load nothing from elsewhere, whatever a release of Gradio asks them to.
+POLICY = b"default-src 'self' 'unsafe-inline' data: blob:"
+"""The Content-Security-Policy: browsers load nothing from elsewhere, whatever a release of Gradio asks them to."""
+
+BRUSH_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+"""The policy of a page on which photos can be painted.
 
 The brush of Gradio's ImageEditor draws by PixiJS, which compiles functions: without 'unsafe-eval' it stays empty.
 """
@@ -50,13 +53,13 @@ FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
 class _LocalOnly:
     """Keeps browsers and the server from asking other servers.
 
-    It adds the `POLICY` to all answers and removes references to other servers from pages: the policy alone does not
+    It adds a policy to all answers and removes references to other servers from pages: the policy alone does not
     stop a browser from connecting early where a page says rel="preconnect". It refuses addresses in place of files:
     Gradio would fetch the address or send the visitor there.
     """
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, policy: bytes):
+        self.app, self.policy = app, policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and "://" in scope["path"]:
@@ -67,7 +70,7 @@ class _LocalOnly:
             nonlocal is_page
             if message["type"] == "http.response.start":
                 is_page = any(name == b"content-type" and b"text/html" in value for name, value in message["headers"])
-                message = message | {"headers": [*message["headers"], (b"content-security-policy", POLICY)]}
+                message = message | {"headers": [*message["headers"], (b"content-security-policy", self.policy)]}
             elif is_page:  # spaces instead, as the length has been told
                 message = message | {"body": FOREIGN.sub(lambda found: b" " * len(found[0]), message["body"])}
             await send(message)
@@ -78,6 +81,9 @@ class _LocalOnly:
 class Page(gr.Blocks):
     """The page; `launch` cannot make it unsafe."""
 
+    has_photos = False
+    """Whether it was started with a folder for the tab "My photos": then that tab works wherever the page listens."""
+
     def launch(  # type: ignore[override]  # fewer arguments, so that nothing of it can be set aside
         self, *, server_name: str = "127.0.0.1", auth: tuple[str, str] | None = None, **settings: Any
     ) -> tuple[Any, str, str]:
@@ -87,12 +93,13 @@ class Page(gr.Blocks):
         """
         if not is_loopback(server_name) and not auth:
             raise ValueError(f"others can reach {server_name}: set a password")
+        policy = BRUSH_POLICY if is_loopback(server_name) or self.has_photos else POLICY
         os.environ["GRADIO_RUN_HISTORY"] = "False"  # an argument of newer Gradios, which older ones refuse
         return super().launch(
             server_name=server_name, auth=auth, share=False, max_file_size=MAX_BYTES, state_session_capacity=1000,
             footer_links=[], enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False,
-            app_kwargs={"openapi_url": None, "middleware": [Middleware(_LocalOnly), Middleware(SlowLogins),
-                                                          Middleware(BoundedBodies)],
+            app_kwargs={"openapi_url": None, "middleware": [
+                            Middleware(_LocalOnly, policy=policy), Middleware(SlowLogins), Middleware(BoundedBodies)],
                         "exception_handlers": BROKEN},
             theme=gr.themes.Default(font=FONT, font_mono=FONT), css=CSS, head=f"<script>{SCRIPT}</script>",
             **settings,
@@ -139,6 +146,7 @@ def page(
             _several_photos(desk)
         with gr.Tab("My photos"):
             my_photos(photos, work, weights, lambda: is_loopback(getattr(blocks, "server_name", "")))
+    blocks.has_photos = photos is not None
     blocks.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE, api_open=False)
     _forget_finished(blocks._queue)
     return blocks

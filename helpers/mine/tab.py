@@ -124,6 +124,7 @@ def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_c
 
     private: dict[str, Any] = {"api_visibility": "private"}
     quiet = private | {"show_progress": "hidden"}
+    in_turn = quiet | {"concurrency_id": "photo", "concurrency_limit": 1}  # or an earlier one's note comes last
     colours: list[str | tuple[str, float]] = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in COLOURS.values()]
     with gr.Row():
         path = gr.Textbox(str(folder or ""), label="Folder of your photos", elem_id="mine-folder", scale=3)
@@ -162,10 +163,10 @@ def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_c
     for button, step in ((looking, "propose"), (training, "train")):
         button.click(begin(step), [path, backgrounds], [clock, progress], **private)
     clock.tick(watch, path, [clock, progress, photos, following, files], **quiet)
-    photos.change(show, [path, photos], [opened, editor, slider, note, own], **quiet, trigger_mode="always_last")
-    editor.input(save, [path, opened, editor, own], [slider, note], **quiet, trigger_mode="always_last")
+    photos.change(show, [path, photos], [opened, editor, slider, note, own], **in_turn, trigger_mode="always_last")
+    editor.input(save, [path, opened, editor, own], [slider, note], **in_turn, trigger_mode="always_last")
     back.click(step_by(-1), [path, photos], photos, **quiet)
     on.click(step_by(1), [path, photos], photos, **quiet)
-    fine.click(confirm, [path, opened, photos, own], [photos, note], **quiet)
+    fine.click(confirm, [path, opened, photos, own], [photos, note], **in_turn)
     other.click(compare, position, [position, slider], **quiet)
-    anew.click(reset, [path, opened], [opened, editor, slider, note, own], **quiet)
+    anew.click(reset, [path, opened], [opened, editor, slider, note, own], **in_turn)

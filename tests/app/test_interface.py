@@ -377,6 +377,18 @@ def test_nothing_of_what_makes_the_page_safe_can_be_set_aside(app):
             app.Page.launch(app.Page.__new__(app.Page), **{name: value})
 
 
+@pytest.mark.parametrize("host, has_photos, may_compile", [
+    ("127.0.0.1", False, True), ("0.0.0.0", False, False), ("0.0.0.0", True, True),
+])  # fmt: skip
+def test_only_a_page_whose_photos_can_be_painted_may_compile_code(app, host, has_photos, may_compile, monkeypatch):
+    monkeypatch.setattr(app.gr.Blocks, "launch", lambda self, **settings: settings)
+    page = app.Page.__new__(app.Page)
+    page.has_photos = has_photos
+    settings = page.launch(server_name=host, auth=("portrait", "s3cret"))
+    policy = settings["app_kwargs"]["middleware"][0].kwargs["policy"]
+    assert policy.startswith(b"default-src 'self'") and (b"'unsafe-eval'" in policy) == may_compile
+
+
 def test_the_command_asks_for_its_password_and_leaves_no_files(app, weights, tmp_path, monkeypatch):
     monkeypatch.setenv("PORTRAIT_PASSWORD", "s3cret")
     with serving(("-m", "helpers.app"), weights=weights, temporary=tmp_path) as (process, url):
