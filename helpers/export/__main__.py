@@ -6,7 +6,7 @@
 
 .safetensors: its weights in half precision, without optimiser and history, a tenth of the checkpoint. .onnx: the whole
 network for any picture size, as ONNX Runtime and rembg's custom U²-Net session load it; with --int8 in eight-bit
-integers, a quarter of that, whose price in MAD and gain in time are printed.
+integers, at a quarter of the size. The change in MAD and in time is printed.
 """
 
 import argparse

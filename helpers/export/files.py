@@ -23,7 +23,7 @@ from helpers.synthetic.dataset import make_portrait
 T = TypeVar("T")
 
 CALIBRATED, MEASURED = 16, 64
-"""The most pictures to find the ranges of an int8 file on, and to measure its price on."""
+"""The largest numbers of pictures to calibrate an int8 file with, and to measure its error on."""
 
 
 def write_safetensors(weights: Path | str, out: Path | str) -> None:
@@ -37,7 +37,7 @@ def write_safetensors(weights: Path | str, out: Path | str) -> None:
         name: tensor.half().contiguous()
         for name, tensor in weights_of(state, weights).items() if not name.endswith("num_batches_tracked")
     }  # fmt: skip
-    network_in(state, tensors)  # whether it can be read back
+    network_in(state, tensors)  # check that it can be read back
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{weights}: {name} holds values that half precision cannot")
@@ -48,14 +48,14 @@ def write_safetensors(weights: Path | str, out: Path | str) -> None:
 def write_int8(
     weights: Path | str, out: Path | str, calibrate: Path | None = None, data: Path | None = None
 ) -> list[str]:
-    """Write the network in the file `weights` to `out` as int8 ONNX; returns lines that tell what that costs and gains.
+    """Write the network in the file `weights` to `out` as int8 ONNX; returns lines on its cost and its gain.
 
-    Its ranges are those of photos in `calibrate`, a data set or a folder of photos. It is measured on the test split of
+    It is calibrated on photos in `calibrate`, a data set or a folder of photos. It is measured on the test split of
     the data set `data`. Synthetic portraits take the place of either if it is None. Errors as in
     `helpers.networks.registry.read_network`, and FileNotFoundError if there are no photos or no test split.
     """
     from helpers.export.int8 import cost_of, quantise
-    from helpers.networks.onnx_export import save, to_onnx  # onnx is for those who export to it
+    from helpers.networks.onnx_export import save, to_onnx  # only this export needs onnx
 
     model, notes = read_network(weights)
     size = trained_size(notes)
@@ -69,7 +69,7 @@ def write_int8(
     save(quantised, out)
     gain = cost.exact_seconds / cost.seconds
     return [
-        f"left in float, as rounding would drown it: {', '.join(left)}" if left else "all but the side maps is int8",
+        f"left in float, as rounding costs too much: {', '.join(left)}" if left else "int8 but for the side outputs",
         f"on {cost.pictures} pictures ({f'test split of {data}' if data else 'synthetic portraits'}) at {size}²:",
         f"  MAD        {cost.mad:.5f} instead of {cost.exact_mad:.5f} ({cost.mad - cost.exact_mad:+.5f})",
         f"  s/picture  {cost.seconds:.3f} instead of {cost.exact_seconds:.3f} ({gain:.2f}×)",
@@ -88,7 +88,7 @@ def _calibrating(folder: Path | None, size: int) -> Iterable[NDArray]:
 
 
 def _tested(data: Path | None, size: int) -> Iterable[tuple[NDArray, NDArray]]:
-    """Photos and true alphas of a data set's test split: `MEASURED` at most, read one by one."""
+    """Photos and ground truths of a data set's test split: `MEASURED` at most, read one by one."""
     if data is None:
         drawn = (make_portrait(seed, size) for seed in range(CALIBRATED, 2 * CALIBRATED))
         return ((portrait.image, portrait.matte) for portrait in drawn)

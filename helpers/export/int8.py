@@ -1,4 +1,4 @@
-"""A network in eight-bit integers: ranges found on pictures, fragile layers left in float, and what it costs.
+"""A network in eight-bit integers: calibrated on pictures, with fragile layers in float; its cost is measured.
 
 Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018,
 by ONNX Runtime: weights symmetric with a scale for each channel, activations with one for each tensor.
@@ -27,15 +27,15 @@ from helpers.networks.onnx_export import INPUT, to_onnx
 from helpers.u2net import normalise
 
 TOLERATED = 0.1
-"""Share of a convolution's variance that rounding may cost it. In the original u2netp.pth one, which takes small
-differences of large values, loses a multiple of it; the next worst less than a hundredth."""
+"""The share of a convolution's variance that rounding may destroy. In the original u2netp.pth one convolution takes
+small differences of large values and loses a multiple of it. The next worst one loses less than a hundredth."""
 
 WATCHED = 4
-"""Pictures on which that is looked at."""
+"""The number of pictures on which this loss is measured."""
 
 
 class Cost(NamedTuple):
-    """What eight bits cost and gain: mean absolute errors of alpha, and medians of seconds a picture, of both files."""
+    """Cost and gain of eight bits: mean absolute errors of alpha, and median seconds per picture, of both files."""
 
     pictures: int
     mad: float
@@ -50,8 +50,8 @@ def quantise(
     """The int8 `onnx.ModelProto` of a network, and the names of its hidden convolutions that stay in float.
 
     `notes` as in `helpers.networks.onnx_export.to_onnx`. `photos`, (H, W, 3) uint8 RGB, are like those that will be cut
-    out. The network sees them at `size`, and no value inside it can become larger than on these. The side maps and
-    their fusion stay in float: they are the answer, and cheap.
+    out. The network sees them at `size`, and no value inside it can become larger than on these. The side
+    outputs and their fusion stay in float: they are the result, and cheap.
     """
     exact, inputs = to_onnx(model, notes), [_input_of(photo, size) for photo in photos]
     fragile = _fragile(fused(model), exact.graph, inputs[:WATCHED])
@@ -74,8 +74,8 @@ def quantise(
 def cost_of(exact: Path, quantised: Path, pairs: Iterable[tuple[NDArray, NDArray]], size: int) -> Cost:
     """The `Cost` of the `quantised` ONNX file against the `exact` one, computed by turns on the same pictures.
 
-    `pairs` yields photos (H, W, 3) and true alphas (H, W), both uint8; errors are means over all pixels of the photo as
-    the network sees it.
+    `pairs` yields photos (H, W, 3) and ground truths (H, W), both uint8; errors are means over all pixels of the
+    photo as the network sees it.
     """
     predictors = OnnxPredictor(exact, "cpu"), OnnxPredictor(quantised, "cpu")
     errors, seconds = [], []
@@ -109,7 +109,7 @@ class _Inputs(CalibrationDataReader):
 def _fragile(model: nn.Module, graph: onnx.GraphProto, inputs: Sequence[NDArray]) -> list[str]:
     """Names of the hidden convolutions of joined values that would lose more than `TOLERATED` by rounding.
 
-    Joined ones alone: ONNX Runtime quantises a convolution after all if its input is quantised, as others read it too.
+    Only joined ones: ONNX Runtime quantises every convolution whose input is quantised because others read it too.
     `model` is the network with its batch norms folded.
     """
     joining, heads = _joining(graph), _heads(graph)
@@ -140,7 +140,7 @@ def _joining(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def _heads(graph: onnx.GraphProto) -> list[str]:
-    """Names of all that comes after the last ReLU or sum: the side maps and their fusion."""
+    """Names of all layers after the last ReLU or sum: the side outputs and their fusion."""
     hidden, heads = set(), []
     for node in reversed(graph.node):
         if node.op_type in ("Relu", "Add") or node.output[0] in hidden:

@@ -38,12 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.metrics", description=__doc__.splitlines()[0])
     parser.add_argument("pred", type=Path, metavar="PRED_DIR", help="mattes, grey from 0 to 255, or cutouts, of which "
-                        "the alpha channel counts; named as the true mattes or their photos, suffix aside")  # fmt: skip
-    parser.add_argument("true", type=Path, metavar="TRUE_DIR", help="true mattes, or a data set in a known layout such "
-                        "as P3M-500-P, PPM-100 or EasyPortrait")  # fmt: skip
+                        "the alpha channel counts; with the names of the ground truths or their photos")  # fmt: skip
+    parser.add_argument("true", type=Path, metavar="TRUE_DIR", help="ground truths, or a data set in a known layout "
+                        "such as P3M-500-P, PPM-100 or EasyPortrait")  # fmt: skip
     parser.add_argument("--region", action="append", metavar="whole|band|TRIMAP_DIR", help="where to measure; may be "
-                        "given again. The whole image, the transition band, or what trimaps in a folder leave open; "
-                        "default: whole and band, and trimap/ beside the true mattes if it is there")  # fmt: skip
+                        "given again. The whole image, the transition band, or the unknown pixels of trimaps; "
+                        "default: whole and band, and trimap/ beside the ground truths if it is there")  # fmt: skip
     parser.add_argument("--band-width", type=int, default=15, metavar="PIXELS", help="odd; default: 15")
     parser.add_argument("--convention", choices=CONVENTIONS, default="dim", help="whose gradient and connectivity: "
                         "Deep Image Matting's (dim, default) or P3M-Net's (p3m)")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What makes a portrait hard to cut out: four measures of photo and ground truth, and the errors grouped by them."""
+"""Why a portrait is hard to cut out: four measures of photo and ground truth, and the errors grouped by them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRAITS = ("framing", "hair", "similar colours", "second person")
-"""What `traits` measures; of each, more is expected to be harder."""
+"""The measures of `traits`. A larger value is expected to be harder."""
 
 BAND = 15
 """Width in pixels of the bands inside and outside the edge whose colours are compared, in a picture of `SIDE`."""
@@ -71,10 +71,10 @@ class Group(NamedTuple):
 
 
 def group(rows: Sequence[dict[str, float]], mads: Sequence[float]) -> list[Group]:
-    """For each trait the quarter of the portraits that has most of it, with its mean error against that of the others.
+    """For each trait the quarter of the portraits with the largest values, and the mean errors of both parts.
 
-    `rows` are the `traits` of the portraits and `mads` their errors. A trait that all portraits have alike has no
-    members.
+    `rows` are the `traits` of the portraits and `mads` their errors. A trait with the same value in all portraits has
+    no members.
     """
     groups = []
     for trait in TRAITS:
@@ -87,7 +87,7 @@ def group(rows: Sequence[dict[str, float]], mads: Sequence[float]) -> list[Group
 
 
 def group_table(groups: Sequence[Group]) -> str:
-    """The groups as text, with how many times the error of the others theirs is."""
+    """The groups as text, with the ratio of their error to that of the others."""
     lines = [f"{'hardest quarter by':20} portraits     MAD  others  ratio"]
     for trait, members, mad, rest in groups:
         numbers = f"{mad:7.4f} {rest:7.4f} {mad / rest:6.2f}" if members and rest else "     no such portrait"

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from helpers.metrics.perceptual import GRADIENT_SCALE, connectivity, gradient_magnitude
 
 BOUNDARY = 0.02
-"""Width of the boundary that boundary IoU looks at, as a part of the image's diagonal."""
+"""Width of the boundary that boundary IoU measures, as a share of the image's diagonal."""
 
 
 def matting_metrics(
@@ -33,7 +33,7 @@ def matting_metrics(
         Gradients and connected components are always those of the whole image.
     convention : str
         The published code that `grad` and `conn` follow: "dim" (Deep Image Matting) or "p3m" (P3M-Net and GFM on whole
-        images). All else is the same in both.
+        images). The other figures are the same in both.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def matting_metrics(
     Raises
     ------
     ValueError
-        The arrays have other shapes, hold NaN or values outside [0, 1], the region has no pixel, or the convention is
+        The arrays differ in shape, hold NaN or values outside [0, 1], the region has no pixel, or the convention is
         unknown.
 
     Notes
@@ -107,14 +107,14 @@ def boundary_iou(pred: ArrayLike, true: ArrayLike, width: int | None = None) -> 
 
 
 def alpha_errors(alpha: NDArray, true: NDArray) -> tuple[float, float, float]:
-    """(IoU, MAD, MAD in the transition band) of an alpha against the truth, both (H, W) in [0, 1].
+    """(IoU, MAD, MAD in the transition band) of an alpha against the ground truth, both (H, W) in [0, 1].
 
-    The last is NaN where the truth has no edge. Quicker than `matting_metrics`, which looks for gradients as well.
+    The last is NaN if the ground truth has no edge. Faster than `matting_metrics`, which also computes gradients.
     """
     error, band = np.abs(alpha - true), transition_band(true)
-    on, there = alpha >= 0.5, true >= 0.5
-    union = np.count_nonzero(on | there)
-    iou = np.count_nonzero(on & there) / union if union else 1.0
+    predicted, actual = alpha >= 0.5, true >= 0.5
+    union = np.count_nonzero(predicted | actual)
+    iou = np.count_nonzero(predicted & actual) / union if union else 1.0
     return iou, float(error.mean()), float(error[band].mean()) if band.any() else float("nan")
 
 
@@ -145,7 +145,7 @@ def unknown_region(trimap: ArrayLike) -> NDArray[np.bool_]:
 
 
 def mean_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each key over a list of `matting_metrics` results, every image weighing the same; a NaN stays a NaN."""
+    """Mean of each key over a list of `matting_metrics` results; all images have the same weight, a NaN stays a NaN."""
     if not metrics:
         raise ValueError("there are no metrics to average: the list is empty; evaluate at least one image")
     keys = metrics[0].keys()
@@ -163,7 +163,7 @@ def _same_size(pred: ArrayLike, true: ArrayLike) -> tuple[NDArray[np.float64], N
 
 
 def _matte(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    """`values` as a float64 matte, or a ValueError that names what is wrong with it."""
+    """`values` as a float64 matte; raises ValueError that names the fault."""
     matte = np.asarray(values, dtype=np.float64)
     if matte.ndim != 2 or matte.size == 0:
         raise ValueError(f"{name} has shape {matte.shape}: pass one matte of shape (H, W), without batch or channel")

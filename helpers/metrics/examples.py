@@ -1,4 +1,4 @@
-"""What the notebook measures a network on: test portraits, and real photos that show whether training did harm."""
+"""The pictures on which the notebook measures a network: test portraits, and real photos as a check for harm."""
 
 import os
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from helpers.datasets.pairs import Pair, read_pair
 from helpers.metrics.outlines import outlined_portraits
 
 HARMLESS = 0.005
-"""Growth of the mean absolute error on real photos that does not count as harm: half a percent of an alpha's range."""
+"""Growth of the mean absolute error on real photos that is not yet harm: half a percent of the alpha's range."""
 
 HELD_OUT = 12
 """Photos of each real data set: enough to notice harm, few enough for a minute on a CPU."""
 
 BESIDE = Path(__file__).parents[2].parent / "shared" / "data"
-"""Where real data sets are looked for if `PORTRAIT_REAL` names none."""
+"""Folders of real data sets, used if `PORTRAIT_REAL` names none."""
 
 GREY = 128
-"""What a cutout, which has no background of its own, is put on."""
+"""The colour behind a cutout, which has no background of its own."""
 
 
 class Examples(Sequence):
-    """Photo (H, W, 3) uint8, alpha (H, W) in [0, 1] and what is known of it (None: all) of each of some pairs.
+    """Photo (H, W, 3) uint8, alpha (H, W) in [0, 1] and its known pixels (None: all) of each pair.
 
-    They are read when they are asked for: a large test split does not have to fit into memory.
+    Each pair is read when it is used, so a large test split does not have to fit into memory.
     """
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
@@ -47,15 +47,15 @@ class Examples(Sequence):
 
 
 def outlined_examples() -> list[tuple]:
-    """The two real portraits that everybody has, in the form of `Examples`; only what is known of them counts."""
+    """The two real portraits that come with the libraries, in the form of `Examples`; only their known pixels count."""
     return [(portrait.photo, portrait.true, portrait.known) for portrait in outlined_portraits()]
 
 
 def real_folders() -> dict[str, Examples]:
-    """{name of a folder: some of its held-out photos}, for the real data sets that are at hand.
+    """{name of a folder: some of its held-out photos}, for the real data sets that are there.
 
     The variable `PORTRAIT_REAL` names folders, separated as in `PATH`; without it those in `BESIDE` are taken. A folder
-    without held-out pairs is passed over.
+    without held-out pairs is skipped.
     """
     named = os.environ.get("PORTRAIT_REAL")
     folders = map(Path, named.split(os.pathsep)) if named else sorted(BESIDE.glob("*")) if BESIDE.is_dir() else []

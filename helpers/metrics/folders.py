@@ -37,9 +37,9 @@ def score_folders(
 ) -> Scores:
     """Measure all predictions in the folder `pred` against the ground truths in `true`; returns `Scores`.
 
-    `regions` are "whole", "band" (the transition band, `band_width` wide) and folders of trimaps, of which what they
-    leave unknown counts; None means the first two, and the trimaps that lie beside the ground truths. Predictions are
-    matched by `Truth.names`. One that is unreadable or of another size is named and left out, never resized.
+    `regions` are "whole", "band" (the transition band, `band_width` wide) and folders of trimaps, whose
+    unknown pixels count. None means the first two, and the trimaps beside the ground truths if there are any.
+    Predictions are matched by `Truth.names`. One that is unreadable or of another size is named and left out.
     `convention` as in `helpers.metrics.errors.matting_metrics`, `workers` as in `helpers.files.parallel.in_parallel`.
     Raises FileNotFoundError for a folder that is missing or empty or if nothing matches, and ValueError for an even
     band or as `find_truths`.
@@ -61,9 +61,9 @@ def score_folders(
     if not jobs and not scores:
         files = sum(map(len, pictures.values()))
         raise FileNotFoundError(
-            f"{pred}: none of the {files} pictures there is named as one of the {len(found.truths)} truths in {true} "
-            f"({found.layout}). Looked for {' or '.join(found.truths[0].names)} and so on, "
-            f"found {next(iter(pictures))} and so on; give two folders that correspond to each other"
+            f"{pred}: none of the {files} pictures there has the name of one of the {len(found.truths)} ground truths "
+            f"in {true} ({found.layout}). Looked for {' or '.join(found.truths[0].names)} and so on, "
+            f"found {next(iter(pictures))} and so on; give two folders whose names correspond"
         )
     scores += in_parallel(partial(_score, convention=convention), jobs, workers, "measuring")
     meanings = {key: meaning for key, (meaning, _) in places.items()}
@@ -90,13 +90,14 @@ def _regions(
         if region == "whole":
             chosen["whole"] = "all pixels", _everywhere
         elif region == "band":
-            meaning = f"at most {band_width // 2} pixels from a change in the truth ({band_width}×{band_width} square)"
+            square = f"{band_width}×{band_width} square"
+            meaning = f"at most {band_width // 2} pixels from a change in the ground truth ({square})"
             chosen[f"band{band_width}"] = meaning, lambda truth: band_width
         else:
             trimaps = pictures_below(region)
-            chosen[str(region)] = "what the trimaps there leave unknown", partial(_named, pictures=trimaps)
+            chosen[str(region)] = "the unknown pixels of the trimaps there", partial(_named, pictures=trimaps)
     if not regions and any(truth.trimap for truth in truths):
-        chosen["trimap"] = "what the trimaps beside the truths leave unknown", lambda truth: truth.trimap
+        chosen["trimap"] = "the unknown pixels of the trimaps beside the ground truths", lambda truth: truth.trimap
     return chosen
 
 
@@ -105,7 +106,7 @@ def _everywhere(truth: Truth) -> str:
 
 
 def _named(truth: Truth, pictures: Mapping[str, list[Path]]) -> Path | None:
-    """The picture that is named as a truth, None if there is none. Raises ValueError if there are several."""
+    """The prediction or trimap of a ground truth, None if there is none. Raises ValueError if there are several."""
     files = next((pictures[name] for name in truth.names if name in pictures), [None])
     if len(files) > 1:
         raise ValueError(f"{' and '.join(map(str, files))}: only one of them can be meant; remove the others")
@@ -113,7 +114,7 @@ def _named(truth: Truth, pictures: Mapping[str, list[Path]]) -> Path | None:
 
 
 def _score(job: _Job, convention: str) -> Score:
-    """The `Score` of a picture; whatever is wrong with its files becomes a fault."""
+    """The `Score` of a picture; everything that is wrong with its files becomes a fault."""
     try:
         pred, (true, remarks) = _read_prediction(job.prediction), read_ground_truth(job.truth.truth, job.truth.reading)
     except Exception as error:  # a decoder may raise anything on a broken file
@@ -121,7 +122,7 @@ def _score(job: _Job, convention: str) -> Score:
     if pred.shape != true.shape:
         return Score(job.name, faults=[_sizes(job.prediction, pred, job.truth.truth, true)])
     if 0 < true.max() < len(CLASSES):
-        fault = f"at most {true.max()} of 255: class ids are understood only in the folder of the whole data set"
+        fault = f"at most {true.max()} of 255: class ids are read only in the folder of the whole data set"
         return Score(job.name, faults=[f"{job.truth.truth}: {fault}"])
     matte, masks, faults = true / 255, {}, []
     for region, where in job.regions.items():
@@ -141,13 +142,13 @@ def _score(job: _Job, convention: str) -> Score:
 
 
 def _read_prediction(path: Path) -> NDArray[np.uint8]:
-    """A prediction as (H, W) uint8: the alpha channel of a cutout, otherwise grey as it is."""
+    """A prediction as (H, W) uint8: the alpha channel of a cutout, else the grey values."""
     picture = open_picture(path)
     return np.array(picture.convert("RGBA").getchannel("A")) if picture.has_transparency_data else read_grey(path)
 
 
 def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The region of a picture as a boolean mask of its true matte's shape; `where` as in `_Job`."""
+    """The region of a picture as a boolean mask of its ground truth's shape; `where` as in `_Job`."""
     if where == "whole":
         return np.ones(matte.shape, bool)
     if isinstance(where, int):
@@ -156,11 +157,11 @@ def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray
         raise ValueError("no trimap of this name")
     trimap = read_grey(where)
     if trimap.shape != matte.shape:
-        raise ValueError(_sizes(where, trimap, "its true matte", matte))
+        raise ValueError(_sizes(where, trimap, "its ground truth", matte))
     return unknown_region(trimap)
 
 
 def _sizes(file: object, found: NDArray, other: object, wanted: NDArray) -> str:
     """The line about two pictures (H, W) that should have the same size."""
-    theirs, ours = (f"{width}×{height}" for height, width in (found.shape, wanted.shape))
-    return f"{file}: {theirs} pixels, but {other} has {ours}"
+    size, wanted_size = (f"{width}×{height}" for height, width in (found.shape, wanted.shape))
+    return f"{file}: {size} pixels, but {other} has {wanted_size}"

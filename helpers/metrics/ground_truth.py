@@ -10,19 +10,19 @@ from helpers.datasets.splits import Found
 from helpers.files.folders import find_pictures, parts_below, pictures_below
 
 PLAIN = "plain folder"
-"""What the layout is called of a folder that has none and holds true mattes, sub-folders and all."""
+"""The layout's name for a folder of ground truths in no known layout. Its sub-folders belong to it."""
 
 _P3M_PHOTOS = ("original_image", "blurred_image")
 
 
 class Truth(NamedTuple):
-    """One true matte.
+    """One ground truth.
 
     Attributes:
-        pair: its file and how it is meant; in a plain folder the photo is the truth itself.
-        names: what its prediction may be called, the likeliest first: paths below the folder, without suffix. Of
+        pair: its file and reading; in a plain folder the ground truth also stands for the photo.
+        names: the names its prediction may have, the likeliest first: paths below the folder, without suffix. Of
             `mask/a.png`, whose photo is `blurred_image/a.jpg`, they are `a`, `blurred_image/a` and `mask/a`.
-        trimap: the file of the same name in `trimap/` beside the folder of the truths, if there is one.
+        trimap: the file of the same name in `trimap/` beside the folder of the ground truths, if there is one.
     """
 
     pair: Pair
@@ -31,7 +31,7 @@ class Truth(NamedTuple):
 
 
 class Truths(NamedTuple):
-    """The truths of a folder, sorted; its layout in words; and a line for each split in which files were left out."""
+    """The ground truths of a folder, sorted; its layout in words; a line for each split with files left out."""
 
     layout: str
     truths: list[Truth]
@@ -43,13 +43,13 @@ def find_truths(folder: Path | str) -> Truths:
 
     A set of P3M-500 is known by its sub-folders even if it has another name. In EasyPortrait's layout `mattes/` count
     if they are there, otherwise the annotations. In a plain folder a sub-folder `trimap/` holds trimaps, all other
-    pictures are truths.
+    pictures are ground truths.
     Raises FileNotFoundError if there is no such folder or no ground truth in it, and what
     `helpers.datasets.layouts.find_splits` raises.
     """
     folder = Path(folder)
     if not folder.exists():
-        raise FileNotFoundError(f"{folder}: no such folder; correct the path of the true mattes")
+        raise FileNotFoundError(f"{folder}: no such folder; correct the path of the ground truths")
     layout, splits = _layout_of(folder)
     if splits:
         pairs = [pair for found in splits.values() for pair in found.pairs]
@@ -58,7 +58,7 @@ def find_truths(folder: Path | str) -> Truths:
         pairs, left_out = _pairs_without_photos(folder), []
     if not pairs:
         why = "; ".join(left_out) or "no photo formats outside trimap/"
-        raise FileNotFoundError(f"{folder}: no true mattes there ({layout}): {why}")
+        raise FileNotFoundError(f"{folder}: no ground truths there ({layout}): {why}")
     root = folder.parent if folder.is_file() else folder
     trimaps = _trimaps(root)
     truths = [Truth(pair, _names(pair, root), trimaps.get(_trimap(pair, root))) for pair in sorted(pairs)]
@@ -83,7 +83,7 @@ def _layout_of(folder: Path) -> tuple[str, dict[str, Found]]:
 
 
 def _pairs_without_photos(folder: Path) -> list[Pair]:
-    """Pairs of the truths in a plain folder, or in one of P3M-500 under another name."""
+    """Pairs of the ground truths in a plain folder, or in one of P3M-500 under another name."""
     photos = next((name for name in _P3M_PHOTOS if (folder / name).is_dir() and (folder / "mask").is_dir()), None)
     place = folder / "mask" if photos else folder
     files = [file for files in pictures_below(place).values() for file in files]
@@ -95,7 +95,7 @@ def _pairs_without_photos(folder: Path) -> list[Pair]:
 def _names(pair: Pair, folder: Path) -> tuple[str, ...]:
     truth, photo = parts_below(pair.truth, folder), parts_below(pair.image, folder)
     names = ["/".join(photo), "/".join(truth)]
-    if len(truth) == len(photo):  # without the folders that tell truths from photos
+    if len(truth) == len(photo):  # without the folders that separate ground truths from photos
         shared = [part for part, other in zip(truth[:-1], photo[:-1]) if part == other]
         names.insert(0, "/".join([*shared, photo[-1]]))
     return tuple(dict.fromkeys(names))

@@ -1,7 +1,7 @@
-"""Two real portraits that everybody has, with outlines of their persons drawn by hand: a check on real photos.
+"""Two real portraits, with outlines of the persons drawn by hand: a check on real photos.
 
 Both photos are in the public domain and come with matplotlib and scikit-image. An outline is coarse, so the pixels
-near it count for nothing: it tells a person from a wall, and says nothing of hair.
+near it are ignored. It separates a person from a wall, but it does not measure hair.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from helpers.files.photos import read_photo, sample_portraits
 
 UNKNOWN = 25
-"""Width of the band across an outline that counts for nothing, in pixels of these photos (about 500 × 500)."""
+"""Width of the ignored band across an outline, in pixels of these photos (about 500 × 500)."""
 
 OUTLINES = {
     "grace_hopper": [
@@ -33,17 +33,17 @@ OUTLINES = {
 """Corners (x, y) of the person's outline, by the stem of the photo's file."""
 
 UNDECIDED = {"astronaut": (275, 335, 512, 512)}
-"""A rectangle (left, top, right, bottom) that counts for nothing: the helmet that she holds may be hers or not."""
+"""An ignored rectangle (left, top, right, bottom): the helmet that she holds may be foreground or not."""
 
 
 class OutlinedPortrait(NamedTuple):
-    """A real photo and what is known of it.
+    """A real photo and its ground truth, as far as it is known.
 
     Attributes:
         name: the stem of the photo's file.
         photo: (H, W, 3) uint8 RGB.
         true: (H, W) float32, 1 inside the outline and 0 outside.
-        known: (H, W) bool, False near the outline and in what is undecided.
+        known: (H, W) bool, False near the outline and in the ignored rectangle.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""Gradient and connectivity of alpha mattes: what the two perceptual errors compare, in both published conventions.
+"""Gradient and connectivity of alpha mattes, which the perceptual errors compare, in both published conventions.
 
 Rhemann et al., "A perceptually motivated online benchmark for image matting" (CVPR 2009), define the errors but not
 every detail of computing them. "dim" is the evaluation code that came with Deep Image Matting (Xu et al. 2017), "p3m"
-that of P3M-Net (Li et al. 2021) and GFM (Li et al. 2022) for whole images. Figures in one are no figures in the other.
+that of P3M-Net (Li et al. 2021) and GFM (Li et al. 2022) for whole images. Figures of the two conventions
+cannot be compared.
 """
 
 import cv2
@@ -50,12 +51,12 @@ def gradient_magnitude(alpha: NDArray[np.float64], convention: str = "dim") -> N
 
 
 def connectivity(pred: NDArray[np.float64], true: NDArray[np.float64], convention: str = "dim") -> NDArray[np.float64]:
-    """φ of both mattes, each (H, W): 1 where alpha hangs together with the main body, less where it floats above it.
+    """φ of both mattes, each (H, W): 1 where alpha is connected with the main body, less where it is not.
 
     At each threshold the body is the largest 4-connected component of the pixels that reach it in both mattes. A
     pixel's level is the last threshold before it leaves the body, and φ = 1 − d·[d ≥ 0.15] with d = alpha − level.
-    Where no pixel reaches a threshold in both mattes, "dim" lets all that is left leave the body; "p3m" passes that
-    threshold over, so what is left has level 1 and no error. Raises ValueError for another convention.
+    Where no pixel reaches a threshold in both mattes, "dim" lets all remaining pixels leave the body. "p3m" skips
+    that threshold, so the remaining pixels have level 1 and no error. Raises ValueError for another convention.
     """
     stops = _known(convention) == "p3m"
     level = np.ones(true.shape)

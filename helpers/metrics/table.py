@@ -1,4 +1,4 @@
-"""What was measured of a folder: the figures of each picture, the table of the means, and the CSV file of all."""
+"""The results for a folder: the figures of each picture, the table of their means, and the CSV file."""
 
 import csv
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ FIGURES = ("sad", "mse", "mad", "grad", "conn", "iou", "boundary_iou")
 
 
 class Score(NamedTuple):
-    """What was measured of one picture.
+    """The results for one picture.
 
     Attributes:
         name: the path by which it was matched. size: (height, width), None if nothing could be measured.
@@ -37,11 +37,11 @@ class Score(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What `score_folders` found; as a string it is the table.
+    """The results of `score_folders`; as a string it is the table.
 
     Attributes:
-        pred, true: the folders. layout: that of the truths, in words. convention: of gradient and connectivity.
-        regions: {name: meaning}. truths: how many there are.
+        pred, true: the folders. layout: that of the ground truths, in words. convention: of gradient and connectivity.
+        regions: {name: meaning}. truths: the number of ground truths.
         scores: a `Score` for each with a prediction.
         missing: the names of those without. notes: lines about files that are not paired.
     """
@@ -57,7 +57,7 @@ class Scores(NamedTuple):
     notes: list[str]
 
     def left_out(self) -> list[str]:
-        """Lines that count and name what is not in the table; none if everything is."""
+        """Lines that count and name the pictures that are not in the table; none if all are."""
         lines, faults = list(self.notes), [fault for score in self.scores for fault in score.faults]
         for kind, texts in (("ground truths without a prediction", self.missing), ("not measured", faults)):
             if texts:
@@ -65,7 +65,7 @@ class Scores(NamedTuple):
         return lines
 
     def remarks(self) -> list[str]:
-        """A line for each kind of oddity in the files that were measured."""
+        """A line for each kind of remark on the files that were measured."""
         return summary(remark for score in self.scores for remark in score.remarks)
 
     def __str__(self) -> str:
@@ -73,9 +73,9 @@ class Scores(NamedTuple):
         ends = dict.fromkeys(f"{width}×{height}" for _, (height, width) in sizes[:1] + sizes[-1:])
         header = [
             ("predictions", self.pred),
-            ("truths", f"{self.true} ({self.layout})"),
-            ("pictures", f"{len(sizes)} measured of {self.truths} truths"),
-            ("resolution", f"{' to '.join(ends) or 'none'} pixels (width × height), the truths' own"),
+            ("ground truth", f"{self.true} ({self.layout})"),
+            ("pictures", f"{len(sizes)} measured of {self.truths} ground truths"),
+            ("resolution", f"{' to '.join(ends) or 'none'} pixels (width × height), as the ground truths"),
             ("convention", f"{self.convention}: gradient and connectivity as in {CODES[self.convention]}"),
             *(("region", f"{name}: {meaning}") for name, meaning in self.regions.items()),
             ("figures", "means over the pictures; alpha from 0 to 1 as it is, not stretched; IoU at 0.5"),

@@ -95,13 +95,13 @@ def test_table_of_two_plain_folders(folders, capsys):
     rows, header = table(out)
     assert "measuring" in err  # the progress bar
     assert header["predictions"] == [str(pred)]
-    assert header["truths"] == [f"{true} (plain folder)"]
-    assert header["pictures"] == ["3 measured of 3 truths"]
-    assert header["resolution"] == ["40×30 pixels (width × height), the truths' own"]
+    assert header["ground truth"] == [f"{true} (plain folder)"]
+    assert header["pictures"] == ["3 measured of 3 ground truths"]
+    assert header["resolution"] == ["40×30 pixels (width × height), as the ground truths"]
     assert header["convention"] == ["dim: gradient and connectivity as in Deep Image Matting's evaluation code"]
     assert header["region"] == [
         "whole: all pixels",
-        "band15: at most 7 pixels from a change in the truth (15×15 square)",
+        "band15: at most 7 pixels from a change in the ground truth (15×15 square)",
     ]
     assert "SAD /1000      MSE      MAD  grad /1000  conn /1000     IoU  boundary IoU" in out
     boundary = np.mean([boundary_iou(PREDICTIONS[name] / 255, TRUTHS[name] / 255) for name in NAMES])
@@ -128,7 +128,7 @@ def test_p3m_convention(folders, capsys):
 def test_band_width(folders, capsys):
     assert run(*folders, "--region", "band", "--band-width", 5) == 0
     rows, header = table(capsys.readouterr().out)
-    assert header["region"] == ["band5: at most 2 pixels from a change in the truth (5×5 square)"]
+    assert header["region"] == ["band5: at most 2 pixels from a change in the ground truth (5×5 square)"]
     assert rows["band5"] == cells(expected(lambda truth: transition_band(truth / 255, 5)))
     assert rows["band5"] != cells(expected(band))
 
@@ -173,7 +173,7 @@ def test_p3m_500_and_its_trimaps(tmp_path, capsys, name, below):
     save(tmp_path / "pred" / below, PREDICTIONS)
     assert run(tmp_path / "pred", folder) == 0
     rows, header = table(capsys.readouterr().out)
-    assert header["region"][2:] == ["trimap: what the trimaps beside the truths leave unknown"]
+    assert header["region"][2:] == ["trimap: the unknown pixels of the trimaps beside the ground truths"]
     assert rows["whole"][:-1] == cells(expected())
     assert rows["band15"] == cells(expected(band))
     assert rows["trimap"] == cells(expected(lambda truth: unknown_region(trimap_of(truth))))
@@ -185,7 +185,7 @@ def test_ppm_100(tmp_path, capsys):
     save(tmp_path / "pred", PREDICTIONS)
     assert run(tmp_path / "pred", tmp_path / "PPM-100") == 0
     rows, header = table(capsys.readouterr().out)
-    assert header["truths"] == [f"{tmp_path / 'PPM-100'} (pairs)"]
+    assert header["ground truth"] == [f"{tmp_path / 'PPM-100'} (pairs)"]
     assert rows["whole"][:-1] == cells(expected())
 
 
@@ -200,8 +200,8 @@ def test_easyportrait_classes_are_the_person(tmp_path, capsys):
     # The same files without their folder's name would be alphas of 3/255.
     assert run(tmp_path / "pred", tmp_path / "set" / "annotations") == 1
     out, err = capsys.readouterr()
-    assert table(out)[1]["pictures"] == ["0 measured of 3 truths"]
-    assert "at most 3 of 255: class ids are understood only in the folder of the whole data set" in err
+    assert table(out)[1]["pictures"] == ["0 measured of 3 ground truths"]
+    assert "at most 3 of 255: class ids are read only in the folder of the whole data set" in err
 
 
 def test_cutouts_count_by_their_alpha(tmp_path, capsys):
@@ -230,7 +230,7 @@ def test_given_trimaps(folders, capsys):
     save(trimaps, {name: trimap_of(matte) for name, matte in TRUTHS.items()})
     assert run(pred, true, "--region", trimaps, "--region", "whole") == 0
     rows, header = table(capsys.readouterr().out)
-    assert header["region"] == [f"{trimaps}: what the trimaps there leave unknown", "whole: all pixels"]
+    assert header["region"] == [f"{trimaps}: the unknown pixels of the trimaps there", "whole: all pixels"]
     assert rows[str(trimaps)] == cells(expected(lambda truth: unknown_region(trimap_of(truth))))
     assert rows["whole"][:-1] == cells(expected())
 
@@ -243,7 +243,7 @@ def test_trimaps_that_are_missing_or_wrong(folders, capsys):
     rows, _ = table(out)
     assert (rows["whole"][0], rows["band15"][0], rows["trimap"][0]) == ("3", "3", "1")
     assert "not measured: 2\n" in err
-    assert f"b, trimap: {true / 'trimap' / 'b.png'}: 5×4 pixels, but its true matte has 40×30" in err
+    assert f"b, trimap: {true / 'trimap' / 'b.png'}: 5×4 pixels, but its ground truth has 40×30" in err
     assert "c, trimap: no trimap of this name" in err
 
 
@@ -263,7 +263,7 @@ def test_missing_predictions_are_named_and_counted(folders, capsys):
     rows, header = table(out)
     assert "ground truths without a prediction: 12\n  more-00\n  more-01\n" in err
     assert err.rstrip().endswith("  … and 2 more")
-    assert header["pictures"] == ["3 measured of 15 truths"]
+    assert header["pictures"] == ["3 measured of 15 ground truths"]
     assert rows["whole"][:-1] == cells(expected())
 
 
@@ -279,7 +279,7 @@ def test_files_that_cannot_be_measured_are_named_and_left_out(folders, capsys):
     out, err = capsys.readouterr()
     rows, header = table(out)
     assert rows["whole"][:-1] == cells(expected())
-    assert header["pictures"] == ["3 measured of 8 truths"]
+    assert header["pictures"] == ["3 measured of 8 ground truths"]
     assert "not measured: 5\n" in err
     assert f"{pred / 'broken.png'}: not a readable picture" in err
     assert f"{true / 'truth.png'}: not a readable picture" in err
@@ -305,7 +305,8 @@ def test_nothing_matches(folders, tmp_path, capsys):
     assert run(tmp_path / "other", true, "--csv", tmp_path / "old.csv") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"{tmp_path / 'other'}: none of the 2 pictures there is named as one of the 3 truths in {true}" in err
+    assert f"{tmp_path / 'other'}: none of the 2 pictures there has the name of one of the 3 ground truths in " in err
+    assert f" ground truths in {true}" in err
     assert "Looked for a and so on, " in err
     assert "found x and so on" in err
     assert (tmp_path / "old.csv").read_text() == "old"

@@ -1,4 +1,4 @@
-"""Finding the true mattes of a folder, what their predictions may be called, and their trimaps."""
+"""Finding the ground truths of a folder, the names that their predictions may have, and their trimaps."""
 
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def test_folders_without_truths(tmp_path):
     with pytest.raises(FileNotFoundError, match="no photos there"):
         find_truths(tmp_path)
     draw(tmp_path, "trimap/a.png")
-    nothing = r"no true mattes there \(plain folder\): no photo formats outside trimap"
+    nothing = r"no ground truths there \(plain folder\): no photo formats outside trimap"
     with pytest.raises(FileNotFoundError, match=nothing):
         find_truths(tmp_path)
     draw(tmp_path, "image/a.jpg", "matte/b.png")
