@@ -1,4 +1,4 @@
-"""Every number of an experiment in one frozen dataclass, and its presets."""
+"""The settings of an experiment in one frozen dataclass, and the presets."""
 
 import dataclasses
 import functools

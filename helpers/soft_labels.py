@@ -39,10 +39,13 @@ WHOLE = "-whole"
 """Ends the name of a whole photo, beside the close one."""
 
 VEIL = 0.05
-"""What a teacher's map is from 0 and 1 where it is sure of a whole figure: that much is taken for 0 and 1."""
+"""Alphas of a whole figure that are this close to 0 or 1 become exactly 0 or 1: there the teacher is sure."""
 
 ALONE = 0.9
-"""Share of the person in a whole photo that its largest part has at least; else there are several, or one in pieces."""
+"""The least share that the largest part has of all the person's pixels.
+
+Below it there are several people, or one in pieces.
+"""
 
 NARROWEST = 80
 """The least width in pixels of a strip beside a person that becomes a background."""
@@ -55,7 +58,7 @@ def soft_alpha(teachers: Sequence[Matter], photo: NDArray[np.uint8]) -> NDArray[
 
 
 def is_sure(alpha: NDArray) -> bool:
-    """Whether the teachers see a person and agree where it ends; a blurred guess would only teach to guess."""
+    """Whether the teachers see a person and agree on its outline. An unsure alpha would be a bad ground truth."""
     share, doubt = alpha.mean(), np.minimum(alpha, 1 - alpha).mean()
     return bool(share >= LEAST_SHARE and doubt <= DOUBT * share)
 
@@ -63,8 +66,8 @@ def is_sure(alpha: NDArray) -> bool:
 def upper_body(alpha: NDArray) -> tuple[int, int, int] | None:
     """The square `(y, x, side)` around the upper body of the person in an alpha (H, W), in pixels, within the picture.
 
-    Of somebody standing, more than twice as tall as wide, it is the upper half and a little air; else all there is.
-    None if there is nobody.
+    A person more than twice as tall as wide stands: then it is the upper half with a little space around it. Otherwise
+    it holds the whole person. None if there is no person.
     """
     count, _, boxes, _ = cv2.connectedComponentsWithStats((alpha >= 0.5).astype(np.uint8))
     if count < 2:
@@ -86,7 +89,7 @@ def beside(photo: NDArray[np.uint8], alpha: NDArray) -> list[NDArray[np.uint8]]:
 def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) -> int:
     """Write both data sets for the photos in `paths`, with a progress bar; returns how many portraits there are.
 
-    `teachers` are `Matter`s. Photos that are unreadable or whose alpha is unsure are named and left out.
+    `teachers` are `Matter`s. A photo that is unreadable, or whose alpha is unsure, is named and left out.
     """
     out, written = Path(out), 0
     names = _names(paths)
@@ -115,12 +118,12 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
 
 
 def _names(paths: Sequence[Path]) -> dict[Path, str]:
-    """The name under which each photo is written: numbered, as stems alone may be equal."""
+    """The name under which each photo is written. It has a number, as two photos may have the same stem."""
     return {path: f"{number:05d}-{path.stem}" for number, path in enumerate(paths)}
 
 
 def _readable(names: dict[Path, str]) -> Iterator[tuple[Path, str, NDArray[np.uint8]]]:
-    """Yield path, name and photo (H, W, 3) of each photo that can be read, under a progress bar; others are named."""
+    """Yield (path, name, photo (H, W, 3)) of each readable photo, with a progress bar. The other photos are named."""
     for path, name in tqdm(names.items(), desc="soft labels", mininterval=1):
         try:
             photo = read_photo(path)

@@ -1,4 +1,4 @@
-"""A network's small alpha at the photo's own size: enlarged along the photo's edges instead of across them."""
+"""Enlarges the network's small alpha to the photo's own size, so that its edges follow the photo's edges."""
 
 import cv2
 import numpy as np
@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from helpers.cutout.tiles import covered, enlarged, tiles
 
 RADIUS = 2
-"""Half a window, in pixels of the small alpha: as far as a network that sees 320 pixels misses an edge."""
+"""Radius of a window, in pixels of the small alpha: the distance by which a network with 320 pixels misses an edge."""
 
 EPSILON = 1e-4
-"""Variance of a colour, in [0, 1], that is texture rather than edge."""
+"""Variance of a colour in [0, 1]. A smaller variance counts as texture, not as an edge."""
 
 PLAIN = 0.02
-"""What no eye sees, five grey levels: the network's own noise, where nothing else is near."""
+"""Alphas this close to 0 or 1 (five grey levels) are the network's noise; far from any edge they become 0 or 1."""
 
 _FULL = 1 + 1e-6  # clipped to 1 at the end: exactly 1, however interpolation rounds
 
@@ -24,9 +24,9 @@ def refine(rough: NDArray, small: NDArray, photo: NDArray) -> NDArray:
     `small` (h, w, 3) uint8 is the photo at the size that the network saw. The fast guided filter (He and Sun, "Fast
     Guided Filter", 2015; He, Sun and Tang, "Guided Image Filtering", TPAMI 2013, section 3.5 for colours): in every
     window of the small photo the alpha is fitted as a linear function of the colour, and the functions are enlarged and
-    applied to the large photo. Each pixel takes the function of the window around it; averaged over all windows that
-    it lies in, as in the paper, edges blur and the errors grow. Far from any edge alphas are taken as they are, but for
-    `PLAIN`: nearly 0 becomes 0 and nearly 1 becomes 1. Nothing is ever stretched. A photo that is smaller than its
+    applied to the large photo. Each pixel takes the function of the window around it; averaged over all windows that it
+    lies in, as in the paper, edges blur and the errors grow. Far from any edge, alphas stay as they are, but those
+    within `PLAIN` of 0 or 1 become 0 or 1. Alphas are never stretched to fill [0, 1]. A photo that is smaller than its
     rough alpha is not refined.
     """
     height, width = photo.shape[:2]

@@ -1,4 +1,4 @@
-"""Checkpoint files: written atomically, read without running code, kept by epoch, best and latest."""
+"""Checkpoint files: written atomically, read without running code. The latest, the best and some epochs are kept."""
 
 import os
 import random
@@ -23,7 +23,7 @@ class OtherRun(ValueError):
 
 @contextmanager
 def _durable_file(path):
-    """A binary file to write to; a `whole_file` that is on the disk before it gets its name, should the power fail."""
+    """A `whole_file` to write to in binary. It is on the disk before it gets its name, in case the power fails."""
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         yield file
         file.flush()
@@ -38,14 +38,14 @@ def write_checkpoint(path: Path | str, state: dict[str, Any]) -> None:
     with _durable_file(path) as file:
         try:
             torch.save(state, file)
-        except RuntimeError as error:  # torch.save, ending what it could not write, hides why
+        except RuntimeError as error:  # torch.save hides the reason when it closes a file that it could not write
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
 
 
 def keep_checkpoints(run: Any, folder: Path | str) -> list[str]:
-    """Write what is due at the end of an epoch: the latest, the best so far, every n-th, the final.
+    """Write the checkpoints that are due at the end of an epoch: latest, best so far, every n-th, final.
 
     The first of several processes writes, the others wait for it. Returns the names of the files.
     """
@@ -56,7 +56,7 @@ def keep_checkpoints(run: Any, folder: Path | str) -> list[str]:
         names.append(f"epoch_{run.epoch:03d}.pth")
     if run.best_epoch == run.epoch:
         names.append(BEST)
-    names.append(LATEST)  # the latest last: who finds it, finds the others
+    names.append(LATEST)  # the latest is written last: where it exists, the others exist, too
     if run.accelerator.is_main_process:
         first, *others = (Path(folder) / name for name in names)
         write_checkpoint(first, run.state_dict())
@@ -94,7 +94,7 @@ def resume(run: Any, folder: Path | str) -> bool:
 
 
 def take_up(run: Any, folder: Path | str) -> str:
-    """`resume`, whatever lies in `folder`: returns in words what was done, and never loses a file.
+    """`resume` for a folder with anything in it. Returns a sentence that says what was done. No file is lost.
 
     Another run's checkpoints are set aside. A damaged latest checkpoint is replaced by the newest whole one.
     """
@@ -105,7 +105,7 @@ def take_up(run: Any, folder: Path | str) -> str:
         except OtherRun as error:
             told.append(f"{error}\nset aside in {set_aside(folder)}; a new run")
             break
-        except ValueError as error:  # damaged: without it there is one file less to read
+        except ValueError as error:  # the latest one is damaged and is renamed, so it is not read again
             newest = replace_damaged(folder)
             told.append(f"{error}\nkept as {LATEST}.damaged; {newest or 'no checkpoint'} takes its place")
         else:
@@ -140,7 +140,7 @@ def _newest_whole(folder):
     for path in Path(folder).glob("*.pth"):
         with suppress(ValueError):
             state = read_checkpoint(path)
-            if "recipe" in state:  # no weights that somebody put there
+            if "recipe" in state:  # a file that is no checkpoint is passed over
                 whole.append((state["epoch"], state["batch"], path.name))
     return max(whole)[::2] if whole else None
 
@@ -162,7 +162,7 @@ def replace_damaged(folder: Path | str) -> str | None:
 
 
 def _fields(state):
-    """Names of all that a checkpoint holds."""
+    """The names of everything in a checkpoint."""
     return {*state, *(f"history of {name}" for name in state.get("history", ()))}
 
 
@@ -191,7 +191,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Undo what happened to the generators since `rng_state()` returned `state`."""
+    """Put the generators back to where they were when `rng_state()` returned `state`."""
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STOPS = signal.SIGINT, signal.SIGTERM
-"""Ctrl-C, and what the run is sent by a service manager or a cluster at the end of its time."""
+"""Ctrl-C, and the signal that a service manager or a cluster sends when the time of a job is over."""
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait for the end of the block, so that a run never stands half-way between two batches."""
-    if threading.current_thread() is not threading.main_thread():  # signals arrive there and only there
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
         return
     arrived = []

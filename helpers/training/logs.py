@@ -1,4 +1,4 @@
-"""What a run leaves for the eye: its history as CSV, and for TensorBoard its curves and validation pictures."""
+"""The logs of a run: its history as CSV, and for TensorBoard its curves and validation pictures."""
 
 import csv
 import io
@@ -69,7 +69,7 @@ class TensorBoard:
             with naming(self.folder):
                 self.writer.add_scalar("loss/train", sum(losses) / len(losses), run.step)
                 self.writer.add_scalar("lr", run.optimizer.param_groups[0]["lr"], run.step)
-                self.writer.flush()  # a run that is killed goes on from a step whose curves are on the disk
+                self.writer.flush()  # a killed run continues from a step whose curves are already on the disk
             self.written = run.step
 
     @torch.inference_mode()
@@ -94,7 +94,7 @@ class TensorBoard:
 
 
 def _put_before_now(folder: Path) -> None:
-    """Rename the event files of earlier runs where a file of this second would not come after them.
+    """Rename the event files of earlier runs if the name of a new file would not come after theirs.
 
     TensorBoard reads the files of a folder in the order of their names, which begin with the second of their start; a
     file that it reads later replaces steps of those before. The order would be wrong for a run that is resumed within

@@ -5,7 +5,7 @@
 
 On a CPU the same command ends with the same weights, bit by bit, whatever the number of loader workers and however
 often it was stopped and resumed, as long as machine, PyTorch and number of threads are the same. A GPU adds gradients
-up in an order of its own (atomic additions), so that two runs there agree up to rounding only.
+in no fixed order (atomic additions), so two runs on a GPU agree only up to rounding.
 """
 
 import time
@@ -73,7 +73,10 @@ def train_epoch(run: Run, after_batch: Callable[[Run], object] | None = None) ->
 
 
 def _step_in_memory(run, batch):
-    """`train_step`; if memory runs out, again with half as many images at once, and so from then on."""
+    """`train_step`.
+
+    If memory runs out, it is repeated with half as many images at once; later steps keep that number.
+    """
     while True:
         try:
             return train_step(
@@ -83,7 +86,7 @@ def _step_in_memory(run, batch):
             if not is_out_of_memory(error):
                 raise
             size = run.micro_batch or len(batch[0])
-            if size == 1 or run.accelerator.num_processes > 1:  # alone a process cannot begin the exchange anew
+            if size == 1 or run.accelerator.num_processes > 1:  # several processes must exchange gradients together
                 advice = "micro_batch" if size > 1 else "image_size"
                 raise ValueError(f"out of memory with {size} images at once; set {advice} lower") from error
         run.micro_batch = size // 2
@@ -97,10 +100,10 @@ def validate(run: Run, loader: Loader) -> float:
     Raises FloatingPointError if it is not finite.
     """
     reduce, sampler = None, loader.batch_sampler
-    if run.micro_batch:  # what is too much for training may be too much here
+    if run.micro_batch:  # the batch that was too large for training may be too large here
         sampler.batch_size = min(sampler.batch_size, run.micro_batch * run.accelerator.num_processes)
     if run.accelerator.num_processes > 1:
-        broadcast(list(run.kept.buffers()))  # the first process's statistics are those that are stored
+        broadcast(list(run.kept.buffers()))  # the checkpoint holds the batch norm statistics of the first process
         reduce = run.accelerator.reduce
     result = evaluate(run.kept, loader, run.loss, run.runtime, reduce and (lambda sums: reduce(sums, "sum")))
     loss = result["total"]
@@ -122,7 +125,7 @@ def fit(run: Run, val_loader: Loader, folder: Path | str, save_every: float = SA
     epoch or of its validation. Raises ValueError if another process trains in `folder`.
     """
     main = run.accelerator.is_main_process
-    Path(folder).mkdir(parents=True, exist_ok=True)  # fails now, not after the first epoch
+    Path(folder).mkdir(parents=True, exist_ok=True)  # an impossible folder fails now, not after the first epoch
     places = gather_object([[run.step, run.recipe]])
     if any(place != places[0] for place in places):
         raise ValueError(f"{folder}: not every process stands at the same step of the same run; "

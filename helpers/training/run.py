@@ -1,4 +1,4 @@
-"""The state of a training run: what a checkpoint holds, and what has to match before one is continued."""
+"""The state of a training run: what a checkpoint holds, and what must be equal before a run is continued."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ UNBOUND = (
 """
 
 PATIENT_DEVICES = 10
-"""Steps after which losses are fetched from a GPU: asking after each would make it wait for the next."""
+"""Number of steps after which losses are fetched from a GPU. Fetching after every step would stop the GPU each time."""
 
 
 class Run:
@@ -120,7 +120,7 @@ class Run:
             self.model.encoder.eval()
 
     def record(self, loss: torch.Tensor, indices: torch.Tensor | None) -> None:
-        """Count a step by its loss, a scalar that may still be under way on the device."""
+        """Count one step. `loss` is its scalar loss, which the device may still be computing."""
         if self.accelerator.num_processes > 1:
             loss = self.accelerator.reduce(loss, "mean")
         self.step, self.batch = self.step + 1, self.batch + 1
@@ -149,10 +149,10 @@ class Run:
                 self.history["train"].append(loss)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds: tensors and plain values only. U²-Net's weights are under the original key names.
+        """The content of a checkpoint: tensors and plain values, U²-Net's weights under their original names.
 
-        `model_state_dict` is what is to be used: the averaged weights where there are such; then the trained ones are
-        in `trained_state_dict`.
+        `model_state_dict` has the weights to use. With EMA these are the averaged ones, and the trained ones are in
+        `trained_state_dict`.
         """
         self.fetch_losses()
         state = {
@@ -179,7 +179,7 @@ class Run:
         return [key for key in self.recipe | other if other.get(key) != self.recipe.get(key)]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the run that `state` was taken from."""
+        """Load a `state_dict`: afterwards this run is where that run was."""
         weights_in(self.kept, state["model_state_dict"])
         if self.ema:
             weights_in(self.model, state["trained_state_dict"])
@@ -194,14 +194,14 @@ class Run:
 
 def find_processes() -> Accelerator:
     """The `Accelerator` by which this process knows the others of a launch; precision and device are the runtime's."""
-    # where there is no GPU it must be told so, or it overlooks the others
+    # without a GPU, Accelerate finds the other processes only if it is told that this is a CPU
     return Accelerator(cpu=best_runtime().device.type == "cpu", mixed_precision="no")
 
 
 def recipe_of(run: Run) -> dict[str, Any]:
     """What determines the result of a run, as a flat dict of plain values; long things as fingerprints.
 
-    The loss is told by its value on fixed maps, so that another λ is noticed wherever it was written.
+    The fingerprint of the loss is its value on fixed maps. So another λ is noticed, wherever it was set.
     """
     numbers = torch.Generator().manual_seed(0)
     *maps, alpha = torch.rand(8, 2, 1, 16, 16, generator=numbers)

@@ -1,4 +1,4 @@
-"""A run put together from a configuration: the choices of the notebook's cells, for headless training."""
+"""Builds a run from a configuration, for headless training, as the notebook's cells do."""
 
 import dataclasses
 import warnings
@@ -74,7 +74,7 @@ def assemble(
         if earlier and accelerator.process_index == 0:
             print(f"max_lr=auto: {earlier:.1e}, found when the run in {folder} began")
         rate = earlier or _suggested_rate(model, train, loss, runtime, config.micro_batch)
-        [rate] = broadcast_object_list([rate])  # each process has seen other images
+        [rate] = broadcast_object_list([rate])  # each process has its own share of the images
         config = dataclasses.replace(config, max_lr=rate)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     max_lr = float(config.max_lr)
@@ -95,10 +95,10 @@ def loss_from(config: Config) -> partial:
 
 
 def _starting_weights(config: Config, weights: Path | str | None) -> tuple[Path | str | None, str]:
-    """The weight file that a run starts from, None for random weights; and the same in words.
+    """The weight file that a run starts from (None for random weights), and a phrase that names it.
 
     Raises ValueError where there are no weights of this project, FileNotFoundError or ConnectionError where the
-    published ones can't be had.
+    published ones cannot be fetched.
     """
     network = config.network
     if weights:
@@ -122,7 +122,10 @@ def _starting_weights(config: Config, weights: Path | str | None) -> tuple[Path 
 
 
 def _encoder_weights(config: Config) -> Path | None:
-    """ImageNet's weights for a network whose encoder has some; None, and a warning why, if they can't be had."""
+    """ImageNet's weights for a network whose encoder has some.
+
+    None, with a warning that says why, if there are none here.
+    """
     if config.network not in ENCODERS:
         return None
     path, reason = find_encoder(config.network), f"{ENCODERS[config.network].file} is not in saved_models/"
@@ -151,7 +154,7 @@ def _earlier_rate(config: Config, folder: Path | str | None) -> float | None:
 
 
 def _suggested_rate(model, loader, loss, runtime, micro_batch):
-    """The range test's suggestion, steepest descent, on the run's own batches."""
+    """The rate that a range test on the run's own batches suggests: where the loss falls fastest."""
     model = model.to(runtime.device, memory_format=runtime.memory_format)
     loader.batch_sampler.seek(0)
     scaler = runtime.scaler()

@@ -1,4 +1,4 @@
-"""One step of training, and the loss of whole sets: what a run does with a batch."""
+"""One training step on a batch, and the mean loss of a whole set."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,10 +18,10 @@ from helpers.u2net import outputs_of
 def loss_of(
     model: nn.Module, batch: Any, loss: Callable[..., dict[str, torch.Tensor]], runtime: Runtime
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    """Outputs of the network for a batch (a `Sample` of uint8 tensors, or images and alphas) and its loss terms.
+    """The network's outputs for a batch (a `Sample` of uint8 tensors, or images and alphas), and the loss terms.
 
     `loss(outputs, alphas)` returns a dict with `total`; only a batch with rough masks is given it as `rough=` too.
-    Pictures travel to the device as bytes and are scaled there.
+    Pictures go to the device as bytes and are scaled there.
     """
     batch = Sample(*batch)
     outputs = outputs_of(model, batch.image, runtime)
@@ -44,7 +44,7 @@ def train_step(model, optimizer, batch, loss, runtime, scaler=None, micro_batch=
     for start in range(0, count, size):
         part = Sample(*(field if field is None else field[start : start + size] for field in batch))
         share = len(part.image) / count
-        # several processes exchange gradients once a step, with the last part
+        # with several processes, gradients are exchanged once a step, with the last part
         with nullcontext() if start + size >= count else getattr(model, "no_sync", nullcontext)():
             _, terms = loss_of(model, part, loss, runtime)
             scaler.scale(terms["total"] * share).backward()
@@ -66,7 +66,7 @@ def evaluate(
     runtime: Runtime,
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> dict[str, float]:
-    """Mean over all images of `loader`: every loss term, by the definition of training, and `mse`, `mad` and `iou`.
+    """Means over all images of `loader`: every loss term, as in training, and `mse`, `mad` and `iou`.
 
     The last three compare the fused map with the alpha at the network's own size. Returns a dict of floats. `reduce`
     sums a tensor over the processes, each of which has its share of every batch.
