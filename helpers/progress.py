@@ -1,4 +1,4 @@
-"""How long the notebook takes: measured by section, kept in a table, and the time left told while it runs."""
+"""How long the notebook takes: measures each section, keeps a table of times, and computes the time left."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ TIMES = Path(__file__).parents[1] / "results" / "notebook_times.csv"
 
 
 class Progress:
-    """Where a notebook is: the section, the time so far, and the time left by what an earlier run took.
+    """Where a notebook is: the section, the time so far, and the time left, estimated from an earlier run.
 
     Attributes:
         seconds: of each section that has ended. memory: the most that the kernel has used, in MB.
@@ -44,7 +44,7 @@ class Progress:
         place = self.titles.index(title)
         seconds = [self.expected[name] for name in self.titles]
         before, after = sum(seconds[:place]), sum(seconds[place:])
-        pace = gone / before if before >= 5 else 1  # a few seconds tell nothing of how fast this machine is
+        pace = gone / before if before >= 5 else 1  # a few seconds are too short to measure the speed of this machine
         return after * pace
 
     def end(self) -> None:
@@ -60,7 +60,7 @@ def _minutes(seconds: float) -> str:
 
 
 def in_words(seconds: float) -> str:
-    """A duration in words that stay true on a machine that is a little slower or faster."""
+    """A duration in rounded words, which also hold on a machine that is a little slower or faster."""
     if seconds < 15:
         return "seconds"
     if seconds < 45:
@@ -80,7 +80,7 @@ def read_times(path: str | Path = TIMES) -> list[dict]:
 
 
 def write_times(progress: Progress, path: str | Path = TIMES) -> None:
-    """Put what `progress` measured into `TIMES`, in the place of what it held of this preset."""
+    """Write what `progress` measured into `TIMES`. Earlier rows of this preset are replaced."""
     rows = [row for row in read_times(path) if row["preset"] != progress.preset]
     rows += [
         {"preset": progress.preset, "section": title, "seconds": round(seconds, 1), "megabytes": progress.memory}

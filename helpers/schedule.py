@@ -39,7 +39,7 @@ def one_cycle(optimizer: Optimizer, max_lr: float, total_steps: int) -> OneCycle
     Returns
     -------
     OneCycleLR
-        Adam's betas stay at .9 and .999, as the report states them, instead of being cycled along.
+        Adam's betas stay at .9 and .999, as the report states. They are not cycled with the rate.
 
     Notes
     -----
@@ -131,7 +131,9 @@ def range_test(
     lrs: list[float] = []
     losses: list[float] = []
     average = 0.0
-    again = itertools.chain.from_iterable(itertools.repeat(batches))  # reads them anew: cycle would keep them all
+    again = itertools.chain.from_iterable(
+        itertools.repeat(batches)
+    )  # reads the batches again: itertools.cycle would keep all of them in memory
     for i, batch in enumerate(tqdm(itertools.islice(again, count), total=count, desc="range test")):
         lr = low * (high / low) ** (i / (count - 1))
         optimizer.param_groups[0]["lr"] = lr

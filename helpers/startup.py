@@ -1,4 +1,4 @@
-"""What every program does first: its outputs never stop it, memory is kept, and threads do not fight for the cores.
+"""What every program does first: it makes outputs safe, keeps freed memory, and limits threads to the cores.
 
 What the libraries read from the environment while they are imported is set in `helpers/__init__.py`.
 """
@@ -99,7 +99,7 @@ def limit_threads(limit: int | None) -> None:
     elif limit:
         os.environ["OMP_NUM_THREADS"] = str(limit)
     else:
-        os.environ.pop("OMP_NUM_THREADS", None)  # no number, of which torch would complain
+        os.environ.pop("OMP_NUM_THREADS", None)  # not a number: torch would print a warning
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Files of another kind under the name of a weight file: what each of them is, and what to do about it."""
+"""Names what a file is that has the name of a weight file but holds something else, and says what to do."""
 
 import re
 import zipfile
@@ -61,11 +61,16 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
 
 
 def _zip_without_weights(path: Path | str) -> tuple[str, str] | None:
-    """What a zip archive is that `torch.save` did not write; None for a damaged one, and for `torch.save`'s."""
+    """What a zip archive is that `torch.save` did not write.
+
+    None for a damaged archive, and for one by `torch.save`.
+    """
     try:
         with zipfile.ZipFile(path) as parts:
             names = parts.namelist()
-    except Exception:  # a damaged table of the parts may raise anything: UnicodeDecodeError, NotImplementedError, …
+    except (
+        Exception
+    ):  # reading a damaged table of contents may raise anything: UnicodeDecodeError, NotImplementedError, …
         return None
     if any(name.endswith("/constants.pkl") for name in names):
         return "a TorchScript program", "save the weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)"

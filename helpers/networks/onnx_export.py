@@ -23,7 +23,7 @@ from helpers.networks.registry import read_network
 from helpers.u2net import pool, resize_like
 
 OPSET, IR_VERSION = 18, 10
-"""The oldest operations that say all of it, and a file version that ONNX Runtime reads from 1.18 on."""
+"""The oldest set of operations that is enough, and a file version that ONNX Runtime reads from 1.18 on."""
 
 INPUT, FUSED = "input", "fused"
 
@@ -81,7 +81,7 @@ def _plain(kind):
 
 
 class _Tracer(fx.Tracer):
-    """Records the forward pass down to single layers; what looks at sizes is recorded as one call, not looked into."""
+    """Records the forward pass down to single layers. A function that looks at sizes is recorded as one call."""
 
     def __init__(self) -> None:
         super().__init__(autowrap_functions=(pool, resize_like, apply_kernels, gather_features, person_logits))
@@ -176,7 +176,7 @@ class _Translator:
     def _flat(self, node, features):
         """The name of a (B, C, H, W) value as (B, C, H·W)."""
         flat = f"{node.name}_{self.values[features]}_flat"
-        shape = self._constant(f"{flat}_shape", torch.tensor([0, 0, -1]))  # 0: as it was
+        shape = self._constant(f"{flat}_shape", torch.tensor([0, 0, -1]))  # 0 keeps the size as it was
         self.nodes.append(helper.make_node("Reshape", [self.values[features], shape], [flat], flat))
         return flat
 

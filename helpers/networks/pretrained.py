@@ -1,4 +1,7 @@
-"""Published weights to start from: where they lie on this disk, or where to fetch them, trusted by their hash only."""
+"""Published weights to start from: finds them on this disk or fetches them.
+
+Only a file with the right hash is taken.
+"""
 
 import hashlib
 import urllib.error
@@ -19,7 +22,7 @@ SHIPPED = {"u2net_lite": "portrait_lite.safetensors"}
 class WeightFile(NamedTuple):
     """A published weight file: its name, about how many bytes it has, its hash, and the places that had it.
 
-    `sha256` may be just the beginning of the hash, where its publisher tells no more.
+    `sha256` may be only the beginning of the hash, if the publisher gives no more.
     """
 
     file: str
@@ -50,7 +53,7 @@ SOURCES = {
         ),
     ),
 }  # fmt: skip
-"""The authors' weights by the name of the network. The links died often; the hash decides what is accepted."""
+"""The authors' weights by the name of the network. Links have died before; only the hash decides what is accepted."""
 
 BODIES = {"u2net_knet": "u2net_lite"}
 """Networks that contain another one, whose published weights they start from."""
@@ -63,8 +66,8 @@ ENCODERS = {
 }  # fmt: skip
 """Weights trained on ImageNet for the encoder of a network, by the network's name; they cut out nothing by themselves.
 
-torchvision publishes the first 8 digits of the hash, in the file's name. They tell a damaged file; against a forged one
-stand https and `weights_only=True`.
+torchvision publishes the first 8 digits of the hash, in the file's name. They detect a damaged file. Against a forged
+file, https and `weights_only=True` protect.
 """
 
 
@@ -101,7 +104,7 @@ def find_encoder(network: str, folder: Path | str = FOLDER) -> Path | None:
     Looked for in `folder`, then in torchvision's own cache. In each the version named in `ENCODERS` comes first, then
     any other, such as `resnet50-0676ba61.pth`.
     """
-    import torch  # not at the top: a cutout asks here for weights, and may do without torch
+    import torch  # not at the top of the file: a cutout looks for weights here, and may need no torch
 
     source = ENCODERS[network]
     for place in (Path(folder), Path(torch.hub.get_dir()) / "checkpoints"):
@@ -132,7 +135,7 @@ def fetch_start(network: str, folder: Path | str = FOLDER, timeout: float = 10) 
 
 def _download(place, source, folder, timeout):
     digest = hashlib.sha256()
-    limit = 2 * source.size  # a page or another file in its stead must not fill the disk
+    limit = 2 * source.size  # a wrong file, such as a web page, must not fill the disk
     with (
         whole_file(folder / source.file) as temporary,
         urllib.request.urlopen(place, timeout=timeout) as answer,

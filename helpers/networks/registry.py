@@ -1,4 +1,4 @@
-"""The networks by name: built, told by their weights, and their weights in and out of files."""
+"""The networks by name: builds them, recognises them by their weights, and converts weights for files."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -32,7 +32,10 @@ def weights_out(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def weights_in(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Load what `weights_out` gave, exactly; raises ValueError naming the keys that do not fit, the model unchanged."""
+    """Load what `weights_out` gave, exactly.
+
+    Raises ValueError that names the keys that do not fit; the model is unchanged.
+    """
     if isinstance(model, U2Net):
         load_official(model, weights)
     else:
@@ -55,7 +58,7 @@ def start_from(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 
 
 def network_of(weights: dict[str, torch.Tensor]) -> str:
-    """Name of the network that stored weights belong to: a U²-Net's is told by the width of its first stage.
+    """The name of the network that stored weights belong to. The width of the first stage tells which U²-Net it is.
 
     Raises ValueError for a state dict of anything else.
     """
@@ -76,8 +79,8 @@ def network_of(weights: dict[str, torch.Tensor]) -> str:
 def network_in(state: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
     """The network that the checkpoint `state` holds, with the `weights` found in it.
 
-    Built from the checkpoint's table of stages; where that is missing or empty, told by the weights. Raises ValueError
-    if they belong to no known network or do not fit.
+    It is built from the checkpoint's table of stages. If that is missing or empty, the weights tell which network it
+    is. Raises ValueError if they belong to no known network or do not fit.
     """
     table = state.get("table")
     model = U2Net(_stages(table, weights)) if table else build(network_of(weights))
@@ -88,7 +91,7 @@ def network_in(state: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Mo
 def _stages(table, weights):
     """The `Stage`s of a checkpoint's table; raises ValueError unless the weights have the heights and widths it tells.
 
-    That is asked first, as a network gets as large as its table says, and a damaged one may say anything.
+    This is checked before the network is built: a damaged table could ask for a network of any size.
     """
     stages = []
     for place, row in zip_longest(_PLACES, table if isinstance(table, (list, tuple)) else [table]):

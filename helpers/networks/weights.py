@@ -1,4 +1,4 @@
-"""Weights in files of every kind, read without running code from them."""
+"""Reads weights from files of every kind, and runs no code from them."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ WRAPPERS = ("model_state_dict", "state_dict", "model_state", "model", "network",
 """Keys under which a training program stores the weights beside other things; the first one found counts."""
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
-"""What stands before the name of every weight: of DataParallel, torch.compile, and modules around the network."""
+"""Prefixes of the names of all weights: those of DataParallel, of torch.compile, and of modules around the network."""
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # damaged bytes make the unpickler stumble in any way: IndexError, KeyError, …
+    except Exception as error:  # damaged bytes make the unpickler raise anything: IndexError, KeyError, …
         reason, advice = diagnose(path, error)
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); {advice}") from error
     if not isinstance(state, dict):
@@ -116,7 +116,7 @@ def _listed(state: dict[Any, Any]) -> str:
 
 
 def _is_weight(name: object, value: object) -> bool:
-    """Whether this is a name, and a plain tensor whose numbers are all there: not sparse, nor one standing for many."""
+    """Whether this is a name and a plain tensor that stores all its numbers: neither sparse nor expanded."""
     return (
         isinstance(name, str) and isinstance(value, torch.Tensor) and value.dtype in _DTYPES
         and value.device.type == "cpu" and value.layout == torch.strided
