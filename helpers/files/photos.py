@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
-from io import SEEK_END, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
+from helpers.files.claimed_size import check_claimed_size
 from helpers.files.colour_profiles import in_colour
 from helpers.files.png import read_colour_chunks
 from helpers.files.tiff import RAW, RAW_REASON, numbers_of, opacity_is_named, resolution_of, seek_photo
@@ -30,7 +30,6 @@ GREY = 4
 
 READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11.3'"}
 """Extensions of photos that not every installation reads, and the package to install for them."""
-
 
 Source: TypeAlias = "Path | str | bytes"
 """A file's path, or its contents."""
@@ -142,7 +141,7 @@ def _open(source, least=None, formats=None, name=None):
         if least and picture.format in ("JPEG", "MPO"):
             scale = _reduction(size, least, _orientation(picture))
             picture.draft(None, (size[0] // scale, size[1] // scale))
-        check_claim(picture)
+        check_claimed_size(picture)
         picture.load()
         if is_deep:
             check_upper_bits(picture)
@@ -291,30 +290,3 @@ def sample_portraits() -> list[Path]:
         Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
         Path(skimage.__file__).parent / "data" / "astronaut.png",
     ]
-
-
-MOST = 8 * 64
-"""The most pixels of a JPEG for each byte of its file: every block of 8 × 8 pixels takes at least one bit."""
-
-DEFLATE = 1032
-"""The largest factor by which deflate compresses (zlib's documentation, "Maximum Compression Factor")."""
-
-
-def check_claim(picture: ImageFile) -> None:
-    """Raise ValueError for an open PNG or JPEG whose header claims more pixels than the file's bytes can hold.
-
-    Pillow would fill the rest, in up to a gigabyte of memory. Decoders of other formats check this themselves.
-    """
-    if picture.format not in ("PNG", "JPEG", "MPO"):
-        return
-    file, (width, height) = picture.fp, picture.size
-    assert file is not None  # it is open
-    here, most = file.tell(), float(MOST)
-    if picture.format == "PNG":
-        file.seek(24)
-        depth, colours = file.read(2)
-        most = DEFLATE * 8 / (depth * {2: 3, 4: 2, 6: 4}.get(colours, 1))  # channels; 1 if grey or a palette
-    size = file.seek(0, SEEK_END)
-    file.seek(here)
-    if width * height > most * size:
-        raise ValueError(f"{width} × {height} pixels are more than its {size} bytes can hold")
