@@ -10,6 +10,8 @@ from PIL.ImageFile import ImageFile
 FEWER_BITS = (255, 1023, 4095)
 """The largest numbers of 8, 10 and 12 bits: what a file of 16 bits holds if all its numbers are below 1/16 of white."""
 
+_AS_8_BITS = "save it in 8 bits"
+
 FRACTIONS = ((0, 2, 1), (16, 510, 255), (4096, 131070, 65535))
 """(least, most, white): if nearly all floats are at most `most` and some are above `least`, white is `white`."""
 
@@ -27,9 +29,13 @@ def in_8_bits(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture)
     white = _white_of_fractions(values) if picture.mode == "F" else _white(values, picture.info.get("white"))
     with np.errstate(over="ignore"):
-        values = np.nan_to_num(values.astype(np.float32) * np.float32(255 / white), nan=0)
-    grey = values.clip(0, 255).round().astype(np.uint8)
-    return Image.fromarray(~grey if picture.info.get("negative") else grey)
+        scaled = np.nan_to_num(values.astype(np.float32) * np.float32(255 / white), nan=0)
+    grey = scaled.clip(0, 255).round().astype(np.uint8)
+    shown = Image.fromarray(~grey if picture.info.get("negative") else grey)
+    hidden = picture.info.get("transparency")
+    if isinstance(hidden, int):
+        shown.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))
+    return shown
 
 
 def _white(values: NDArray[Any], stated: int | None) -> int:
@@ -37,6 +43,8 @@ def _white(values: NDArray[Any], stated: int | None) -> int:
     if least < 0 or most > max(stated or 0, 65535):
         raise ValueError(f"its numbers run from {least} to {most}: signed, or of more than 16 bits; save it in 8 or 16 "
                          "bits")  # fmt: skip
+    if not stated and FEWER_BITS[-1] < most < 2**14:
+        raise ValueError(f"its largest number is {most} and white is 65535: it may hold 14 bits; {_AS_8_BITS}")
     return stated or next((white for white in FEWER_BITS if most <= white), 65535)
 
 
@@ -56,7 +64,7 @@ def has_16_bits(picture: ImageFile) -> bool:
 
 
 def check_upper_bits(picture: Image.Image) -> None:
-    """Raise ValueError for a picture that `has_16_bits`, decoded, if its colours use 12 bits of them or fewer."""
+    """Raise ValueError for a picture that `has_16_bits`, decoded, if its colours use 14 bits of them or fewer."""
     colours = picture.getbands()[: 1 if picture.mode == "LA" else 3]
-    if max(np.asarray(picture.getchannel(name)).max() for name in colours) < 16:
-        raise ValueError("no colour in its 16 bits reaches 1/16 of white: it may hold 12 bits; save it in 8 bits")
+    if max(np.asarray(picture.getchannel(name)).max() for name in colours) < 64:
+        raise ValueError(f"no colour in its 16 bits reaches 1/4 of white: it may hold 12 or 14 bits; {_AS_8_BITS}")

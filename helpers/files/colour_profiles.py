@@ -130,7 +130,7 @@ def _meaning(chunks: dict[bytes, bytes], profile: bytes | None) -> dict[str, Any
     if len(chunks.get(b"cICP", b"")) == 4:
         primaries, transfer, *rest = chunks[b"cICP"]
         is_known = rest == [0, 1] and primaries in _PRIMARIES and transfer in _CURVES  # RGB, in its full range
-        profile = _profile_of(_PRIMARIES[primaries], _CURVES[transfer]) if is_known else None
+        profile = profile_of(_PRIMARIES[primaries], _CURVES[transfer]) if is_known else None
         chunks = {b"cICP": chunks[b"cICP"]}
     elif profile:
         chunks = {}
@@ -142,7 +142,7 @@ def _meaning(chunks: dict[bytes, bytes], profile: bytes | None) -> dict[str, Any
         places = tuple(part / 100_000 for part in struct.unpack(">8I", stated)) if len(stated) == 32 else _BT709
         has_gamma, has_places = 0.1 <= gamma <= 10, _are_primaries(places)
         curve = (1 / gamma,) if has_gamma and abs(gamma - 1 / 2.2) > 1e-3 else _SRGB_CURVE
-        profile = _profile_of(places if has_places else _BT709, curve)
+        profile = profile_of(places if has_places else _BT709, curve)
         valid = {b"gAMA": has_gamma, b"cHRM": has_places}
         chunks = {kind: data for kind, data in chunks.items() if valid.get(kind)}
     return {key: value for key, value in zip(KEPT, (profile, chunks), strict=True) if value}
@@ -154,7 +154,7 @@ def _are_primaries(places: tuple[float, ...]) -> bool:
     return min(places[1::2]) > 1e-3 and bool(abs(np.linalg.det(np.insert(corners, 2, 1, axis=1))) > 1e-3)
 
 
-def _profile_of(places: tuple[float, ...], curve: tuple[float, ...]) -> bytes | None:
+def profile_of(places: tuple[float, ...], curve: tuple[float, ...]) -> bytes | None:
     """An ICC profile of RGB with white and primaries at these (x, y) and this curve; None for sRGB.
 
     ICC.1:2010 (profile version 4.3), sections 7 to 10; white is adapted to D50 by Bradford's matrix (annex E).
@@ -177,7 +177,7 @@ def _profile_of(places: tuple[float, ...], curve: tuple[float, ...]) -> bytes | 
 
     kind = {1: 0, 5: 3}[len(curve)]
     tags = {
-        b"desc": text("RGB as its PNG file says"),
+        b"desc": text("RGB as its file says"),
         b"cprt": text("no copyright"),
         b"wtpt": b"XYZ \0\0\0\0" + fixed(d50),
         b"chad": b"sf32\0\0\0\0" + fixed(adapted),

@@ -16,10 +16,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
 from helpers.files.claimed_size import check_claimed_size
 from helpers.files.colour_profiles import in_colour
+from helpers.files.headers import ORIENTATION, colours_of, jpeg_resolution, orientation_of
+from helpers.files.kinds import HEAD, kind_of_picture
 from helpers.files.png import read_colour_chunks
 from helpers.files.tiff import RAW, RAW_REASON, numbers_of, opacity_is_named, resolution_of, seek_photo
 
-ORIENTATION, RESOLUTIONS, RESOLUTION_UNIT = 0x0112, (0x011A, 0x011B), 0x0128  # EXIF tags
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
@@ -52,7 +53,7 @@ def open_photo(source: Source, name: Path | str | None = None) -> Image.Image:
     with `name` or the path. A photo of more pixels than twice `PIL.Image.MAX_IMAGE_PIXELS` is such an error.
     """
     name = name or ("the photo" if isinstance(source, bytes) else source)
-    picture = _open(_stream(source), formats=_formats(), name=name)[0]
+    picture = _open(_stream(source), name=name)[0]
     dpi = _resolution(picture.info.get("dpi"))
     with _readable(name):
         shown, meaning = in_colour(picture)
@@ -66,7 +67,7 @@ def look_inside(source: Source, name: Path | str | None = None) -> tuple[int, st
     The note is "" for a file that holds one photo only. No pixels are decoded. Errors as in
     `open_photo`.
     """
-    with _readable(name or source), Image.open(_stream(source), formats=_formats()) as picture:
+    with _readable(name or source, source), Image.open(_stream(source), formats=_formats()) as picture:
         # In an MPO file, the preview, the depth or the second view follows the photo. It is not another page.
         several = picture.format != "MPO" and getattr(picture, "is_animated", False)
         page = seek_photo(picture) if isinstance(picture, TiffImageFile) else 0
@@ -110,26 +111,37 @@ def _resolution(dpi: object) -> tuple[float, float] | None:
 
 
 @contextmanager
-def _readable(name: object) -> Iterator[None]:
+def _readable(name: object, source: Any = None) -> Iterator[None]:
     """Errors in the block become a ValueError with file, reason and remedy. That of a missing file stays."""
     try:
         yield
     except FileNotFoundError:
         raise
     except Exception as error:  # a decoder may raise anything on a broken file
-        reason, suffix = str(error), Path(str(name)).suffix.lower()
+        suffix = Path(str(name)).suffix.lower()
+        package = READ_BY.get(suffix)
+        to_do = f"pip install {package}, or replace the file" if package else "remove or replace the file"
+        reason = str(error)
         if suffix in RAW:
             reason = RAW_REASON
         elif isinstance(error, UnidentifiedImageError):
-            reason = "no format known here"
-        package = READ_BY.get(suffix)
-        remedy = f"pip install {package}, or replace" if package else "remove or replace"
-        raise ValueError(f"{name}: not a readable picture ({reason}); {remedy} the file") from error
+            kind = kind_of_picture(_first_bytes(name if source is None else source), _formats())
+            reason, to_do = kind or ("no format known here", to_do)
+        raise ValueError(f"{name}: not a readable picture ({reason}); {to_do}") from error
 
 
-def _open(source, least=None, formats=None, name=None):
+def _first_bytes(source):
+    if isinstance(source, BytesIO):
+        source = source.getvalue()
+    if isinstance(source, bytes):
+        return source[:HEAD]
+    with open(source, "rb") as file:
+        return file.read(HEAD)
+
+
+def _open(source, least=None, name=None):
     """The picture as it is shown, and its full (height, width); a JPEG is decoded smaller as in `read_reduced`."""
-    with _readable(name or source), Image.open(source, formats=formats) as picture:
+    with _readable(name or source, source), Image.open(source, formats=_formats()) as picture:
         picture.filename = ""  # else Pillow maps a plain TIFF into memory with the sides that it has after turning
         stated = {}
         if isinstance(picture, TiffImageFile):
@@ -137,17 +149,19 @@ def _open(source, least=None, formats=None, name=None):
             stated = numbers_of(picture) | {"dpi": resolution_of(picture)}
         elif picture.format == "PNG":
             stated = {"colour_chunks": read_colour_chunks(picture.fp)}
+        elif picture.format in ("JPEG", "MPO", "AVIF", "HEIF"):
+            stated = colours_of(picture)
         size, is_deep = picture.size, has_16_bits(picture)
         if least and picture.format in ("JPEG", "MPO"):
-            scale = _reduction(size, least, _orientation(picture))
+            scale = _reduction(size, least, orientation_of(picture))
             picture.draft(None, (size[0] // scale, size[1] // scale))
         check_claimed_size(picture)
         picture.load()
         if is_deep:
             check_upper_bits(picture)
-        orientation = _orientation(picture)  # now: a TIFF was turned while it was read
+        orientation = orientation_of(picture)  # now: a TIFF was turned while it was read
         if picture.format in ("JPEG", "MPO"):
-            stated["dpi"] = _jpeg_resolution(picture)
+            stated["dpi"] = jpeg_resolution(picture)
         if "dpi" in stated:  # instead of Pillow's default
             picture.info.pop("dpi", None)
         picture.info |= {key: value for key, value in stated.items() if value}
@@ -163,30 +177,10 @@ def _open(source, least=None, formats=None, name=None):
         return turned, size
 
 
-def _jpeg_resolution(picture):
-    """The (x, y) dots per inch in a JPEG's header or EXIF data; None if neither names one (Pillow: 72)."""
-    if picture.info.get("jfif_unit") in (1, 2):
-        return picture.info.get("dpi")
-    try:
-        exif = picture.getexif()
-        scale = {2: 1, 3: 2.54}[exif.get(RESOLUTION_UNIT, 2)]
-        return tuple(float(exif.get(tag, exif[RESOLUTIONS[0]])) * scale for tag in RESOLUTIONS)
-    except Exception:  # damaged data, as in `_orientation`
-        return None
-
-
 def _is_opaque(picture):
     """Whether the fourth channel is not opacity. Some programs for screen captures and scanners fill it with 0."""
     unsaid = picture.format == "BMP" or picture.format == "TIFF" and not opacity_is_named(picture)
     return unsaid and picture.mode == "RGBA" and picture.getchannel("A").getextrema()[1] == 0
-
-
-def _orientation(picture):
-    """The EXIF orientation, from 1, as it is, to 8; 1 if EXIF data are missing or damaged."""
-    try:
-        return picture.getexif().get(ORIENTATION, 1)
-    except Exception:  # Pillow may raise anything on broken data; the photo is usable without them
-        return 1
 
 
 def _reduction(size, least, orientation):
@@ -235,7 +229,7 @@ def read_reduced(path: Path | str, least: int | None = None) -> tuple[NDArray[np
 
 def picture_size(path: Path | str) -> tuple[int, int]:
     """(height, width) of a picture file as it is shown, from its header alone; errors as in `open_picture`."""
-    with _readable(path), Image.open(path) as picture:
+    with _readable(path), Image.open(path, formats=_formats()) as picture:
         if picture.format == "TIFF":
             return _open(path)[1]  # Pillow turns these while it reads them
         # Not PNG's own method, which decodes the whole picture to look for EXIF data behind it.

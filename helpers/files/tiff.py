@@ -18,7 +18,8 @@ RAW_REASON = (
 
 _SUBFILE, _OLD_SUBFILE, _BITS, _PHOTOMETRIC = 254, 255, 258, 262  # TIFF 6.0, section 8
 _ORIENTATION, _RESOLUTION = 274, 282
-_MOST, _SUB_DIRECTORIES, _EXTRA_SAMPLES, _DNG_VERSION = 281, 330, 338, 50706
+_COMPRESSION, _MOST, _PLANES, _TILE_WIDTH = 259, 281, 284, 322
+_SUB_DIRECTORIES, _EXTRA_SAMPLES, _SAMPLE_FORMAT, _DNG_VERSION = 330, 338, 339, 50706
 _REDUCED_OR_MASK = 0b101  # bits of NewSubfileType; bit 1 is "a page of several", as any photo may be
 
 PAGES = 64
@@ -73,10 +74,15 @@ def numbers_of(picture: TiffImageFile) -> dict[str, Any]:
     """What the current page says of its numbers, as `helpers.files.bit_depth.in_8_bits` looks for it in `info`.
 
     `white` is the number of white, if the file names 12 bits, or names its largest number and that is 2ⁿ - 1.
-    `negative` is True if 0 is white and Pillow leaves it so.
+    `negative` is True if 0 is white and Pillow leaves it so. Raises ValueError for numbers that Pillow would take for
+    others: signed ones of 8 bits, and uncompressed ones of 16 bits with a plane for each colour.
     """
     tags, stated = picture.tag_v2, {}
     most, bits = _first(tags.get(_MOST)), _first(tags.get(_BITS))
+    if bits == 8 and _first(tags.get(_SAMPLE_FORMAT)) == 2:
+        raise ValueError("its numbers are signed; save it in 8 or 16 bits without sign")
+    if bits == 16 and tags.get(_PLANES) == 2 and tags.get(_COMPRESSION, 1) == 1 and _TILE_WIDTH not in tags:
+        raise ValueError("each colour has its own plane of 16 bits; save it with interleaved channels, or compressed")
     if isinstance(most, int) and most > 255 and not most & (most + 1):
         stated["white"] = most
     elif bits == 12:

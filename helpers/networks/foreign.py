@@ -4,20 +4,15 @@ import re
 import zipfile
 from pathlib import Path
 
+from helpers.files.kinds import HEAD, kind_of
+
 DAMAGED = "delete it or replace it by a whole copy"
 
 _MAGIC = {
-    b"version https://git-lfs": ("a Git LFS pointer, not the file it stands for", "fetch the file: git lfs pull"),
-    b"\x1f\x8b": ("a gzip archive", "unpack it, and name the file in it"),
-    b"BZh": ("a bzip2 archive", "unpack it, and name the file in it"),
-    b"\xfd7zXZ": ("an xz archive", "unpack it, and name the file in it"),
-    b"7z\xbc\xaf": ("a 7z archive", "unpack it, and name the file in it"),
-    b"Rar!": ("a rar archive", "unpack it, and name the file in it"),
     b"\x89HDF": ("an HDF5 file, as Keras writes it", "take the PyTorch weights of this network"),
     b"\x93NUMPY": ("a NumPy array", "take the PyTorch weights of this network"),
     b"\x89PNG": ("a PNG picture", "name the weight file"),
     b"\xff\xd8\xff": ("a JPEG picture", "name the weight file"),
-    b"%PDF": ("a PDF document", "name the weight file"),
 }
 """The first bytes of a file: what it is, and what to do."""
 
@@ -25,8 +20,6 @@ _WEIGHTS_ALONE = (
     "such a file runs code when it is loaded; ask for its weights alone, saved by "
     "torch.save(network.state_dict(), FILE)"
 )
-
-_PAGES = b"<!doctype", b"<html", b"<head", b"<?xml", b"<script", b"<body"
 
 
 def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
@@ -37,12 +30,11 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno:
         return str(error.strerror), "name a file that can be read"
     with open(path, "rb") as file:
-        start = file.read(512)
+        start = file.read(HEAD)
         file.seek(257)
         is_tar = file.read(5) == b"ustar"
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(_PAGES):
-        return "a web page, not the file behind it", "download the file itself"
+    if start and (known := kind_of(start)):
+        return known
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
             return kind
@@ -54,6 +46,7 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
         return f"a pickled {found[1]}, not only tensors and plain values", _WEIGHTS_ALONE
     if start[:1] == b"\x80" and not start.startswith(b"\x80\x02"):  # torch.save writes the second protocol
         return "a pickle that torch.save did not write", _WEIGHTS_ALONE
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if len(text) > 20 and text.isascii() and text.decode("ascii").replace("\n", "").isprintable():
         return f"a text that begins with {text[:40].decode('ascii').splitlines()[0]!r}", "download the file itself"
     reason = next((line for line in str(error).splitlines() if line), type(error).__name__)

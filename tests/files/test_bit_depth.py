@@ -110,11 +110,47 @@ def test_colours_of_fewer_bits_in_16_are_refused_not_shown_black(extension, tmp_
     path = tmp_path / f"deep.{extension}"
     shown = colours_in_16_bits(path, 65535)
     assert np.abs(read_photo(path) - shown).max() <= 1
-    for bits in (8, 12):
+    for bits in (8, 12, 14):
         colours_in_16_bits(path, 2**bits - 1)
         for read in (open_photo, read_photo):
-            with pytest.raises(ValueError, match=r"deep\.\w+: .*it may hold 12 bits; save it in 8 bits"):
+            with pytest.raises(ValueError, match=r"deep\.\w+: .*it may hold 12 or 14 bits; save it in 8 bits"):
                 read(path)
+
+
+def test_a_plane_of_16_bits_for_each_colour_is_refused_as_pillow_mixes_them_up(tmp_path):
+    """A photo of two pixels, whose three planes follow each other."""
+    from struct import pack
+
+    entries = [(256, 2), (257, 1), (258, 16), (259, 1), (262, 2), (277, 3), (278, 1), (284, 2)]
+    places = 8 + 2 + 12 * (len(entries) + 2) + 4
+    listed = [(tag, 3, 1, pack("<HH", value, 0)) for tag, value in entries if tag != 258]
+    listed += [(tag, kind, 3, pack("<I", places + at)) for tag, kind, at in ((258, 3, 0), (273, 4, 6), (279, 4, 18))]
+    directory = pack("<H", len(listed)) + b"".join(pack("<HHI", *entry[:3]) + entry[3] for entry in sorted(listed))
+    body = pack("<HHH", 16, 16, 16) + pack("<III", *(places + 30 + 4 * i for i in range(3))) + pack("<III", 4, 4, 4)
+    pixels = pack("<HHHHHH", 65535, 0, 65535, 0, 65535, 0)
+    (tmp_path / "planes.tif").write_bytes(b"II*\0" + pack("<I", 8) + directory + bytes(4) + body + pixels)
+    for read in (open_photo, read_photo):
+        with pytest.raises(ValueError, match=r"planes\.tif: .*own plane of 16 bits; save it with interleaved channels"):
+            read(tmp_path / "planes.tif")
+
+
+def test_signed_numbers_of_8_bits_are_refused(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "signed.tif", tiffinfo={339: 2})
+    with pytest.raises(ValueError, match=r"signed\.tif: .*its numbers are signed; save it"):
+        open_photo(tmp_path / "signed.tif")
+
+
+def test_grey_that_may_hold_14_bits_is_refused(tmp_path):
+    Image.fromarray(RAMP.astype(np.uint16) * np.uint16(64)).save(tmp_path / "deep.png")
+    with pytest.raises(ValueError, match=r"deep\.png: .*largest number is 16320 .*14 bits; save it in 8 bits"):
+        open_photo(tmp_path / "deep.png")
+
+
+def test_a_grey_of_16_bits_that_is_transparent_stays_so(tmp_path):
+    Image.fromarray(RAMP.astype(np.uint16) * np.uint16(257)).save(tmp_path / "deep.png", transparency=200 * 257)
+    photo = open_photo(tmp_path / "deep.png")
+    assert photo.mode == "RGBA"
+    assert np.array_equal(np.asarray(photo)[..., 3], np.where(RAMP == 200, 0, 255))
 
 
 def test_eight_bits_are_left_alone():

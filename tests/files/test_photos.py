@@ -15,6 +15,7 @@ from helpers.files.photos import (
     open_photo,
     open_picture,
     photo_extensions,
+    picture_size,
     read_grey,
     read_photo,
     sample_portraits,
@@ -203,7 +204,8 @@ def broken(path, damage):
 @pytest.mark.parametrize("read", [open_picture, read_photo, read_grey])
 def test_unreadable_files_are_named(read, extension, damage, tmp_path):
     path = broken(tmp_path / f"photo.{extension}", damage)
-    with pytest.raises(ValueError, match=rf"photo\.{extension}: not a readable picture .*remove or replace"):
+    to_do = {"empty": "copy or download it again", "text": "download the file itself"}.get(damage, "")
+    with pytest.raises(ValueError, match=rf"photo\.{extension}: not a readable picture .*; {to_do}"):
         read(path)
 
 
@@ -316,8 +318,8 @@ def test_no_program_is_started_for_a_photo_that_is_none(monkeypatch, tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.eps")
     (tmp_path / "photo.eps").rename(tmp_path / "photo.jpg")
     monkeypatch.setattr(subprocess, "Popen", lambda *words, **more: pytest.fail(f"started {words}"))
-    for read in (open_photo, look_inside):
-        with pytest.raises(ValueError, match=r"photo\.jpg: not a readable picture \(no format known here\)"):
+    for read in (open_photo, look_inside, open_picture, read_photo, read_grey, picture_size):
+        with pytest.raises(ValueError, match=r"photo\.jpg: not a readable picture \(an EPS drawing\); save it as JPEG"):
             read(tmp_path / "photo.jpg")
 
 
