@@ -29,6 +29,8 @@ class Kind(StrEnum):
     UNREADABLE = "pairs that cannot be read"
     SIZES = "ground truths of another size"
     FAINT = Remark.FAINT.value  # class ids, probably
+    TRIMAP = Remark.TRIMAP.value
+    INVERTED = Remark.INVERTED.value
     NOT_CLASSES = Remark.NOT_CLASSES.value
     UNSURE = Remark.UNSURE.value
     ZERO_ONE = Remark.ZERO_ONE.value

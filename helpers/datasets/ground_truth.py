@@ -3,7 +3,7 @@
 An odd property of a file becomes a `Remark`. Training, `prepare`, `check` and `metrics` show the same remarks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from helpers.files.photos import grey_values, has_grey_palette, open_picture
+from helpers.files.photos import grey_values, has_grey_palette, is_lossy, open_picture
 
 READINGS = ("classes", "grey", "opacity")
 """What the values of a ground truth are: class ids, of which all but 0 are the person (EasyPortrait); grey values, 0 to
@@ -26,10 +26,19 @@ UNSURE = 255
 """The value of pixels without a sure class in many class masks, such as those along the border."""
 
 
+UNKNOWN = 0.005
+"""The least share of a trimap's pixels that is unknown, 127 or 128."""
+
+LEAST_BACKGROUND = 0.05
+"""The least share of background in a ground truth that looks inverted; a close-up may have less."""
+
+
 class Remark(StrEnum):
     """What can be odd about a ground truth that is readable."""
 
-    FAINT = "ground truths that stay below half"
+    FAINT = "ground truths that reach at most half"
+    TRIMAP = "ground truths that look like trimaps"
+    INVERTED = "ground truths that look inverted"
     NO_BACKGROUND = "ground truths without background"
     ZERO_ONE = "ground truths with 0 and 1 only"
     NOT_CLASSES = "annotations read as grey values"
@@ -72,7 +81,8 @@ def read_ground_truth(path: Path, reading: str) -> GroundTruth:
 
     "classes": values from 0 to 8 are class ids, all but 0 are the person. 255 beside them marks unsure pixels, which
     become person or background like the nearest sure pixel. Everything else cannot be class ids and is read as "grey":
-    JPEG files, whose compression changes values; palettes of greys, unless they list the ids in order; other values.
+    files whose compression changes values, as JPEG's does; palettes of greys, unless they list the ids in order; other
+    values. Other values in a palette of colours are refused.
 
     "grey": alpha from 0 to 255, with a palette of greys as it is shown. A file with no value but 0 and 1 is a mask of 0
     and 1.
@@ -84,11 +94,22 @@ def read_ground_truth(path: Path, reading: str) -> GroundTruth:
         alpha, remarks = _from_classes(path)
     else:
         alpha, remarks = _from_grey(path)
-    if 0 < alpha.max() < 128:
-        remarks.append((Remark.FAINT, f"{path}: at most {alpha.max()} of 255"))
+    return GroundTruth(alpha, remarks + [(kind, f"{path}: {text}") for kind, text in _remarks(alpha)])
+
+
+def _remarks(alpha: NDArray[np.uint8]) -> Iterator[tuple[str, str]]:
+    """Yield (kind, text) of what is odd about an alpha (H, W)."""
     if alpha.min() >= 128:
-        remarks.append((Remark.NO_BACKGROUND, f"{path}: at least {alpha.min()} of 255"))
-    return GroundTruth(alpha, remarks)
+        yield Remark.NO_BACKGROUND, f"at least {alpha.min()} of 255"
+    elif 0 < alpha.max() <= 128:
+        yield Remark.FAINT, f"at most {alpha.max()} of 255"
+    counts = cv2.calcHist([alpha], [0], None, [256], [0, 256]).ravel()
+    middle = counts[127] + counts[128]
+    if counts[0] and counts[255] and middle >= UNKNOWN * alpha.size and middle + counts[0] + counts[255] == alpha.size:
+        yield Remark.TRIMAP, f"only 0, 255, and {middle / alpha.size:.0%} of the pixels between; give the matte"
+    frame = (alpha[0], alpha[: len(alpha) // 2, 0], alpha[: len(alpha) // 2, -1])
+    if all((side >= 128).all() for side in frame) and (alpha < 128).mean() >= LEAST_BACKGROUND:
+        yield Remark.INVERTED, "person along the upper edge and both sides of the upper half; 255 must be the person"
 
 
 def open_transparent(path: Path) -> Image.Image:
@@ -114,8 +135,8 @@ def _from_grey(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
         return values * np.uint8(255), [(Remark.ZERO_ONE, f"{path}: read as a mask in which 1 is the person")]
     if picture.mode == "P" and values.max() > 1 and not has_grey_palette(picture):
         raise ValueError(
-            f"{path}: has a palette of colours, as class masks do, and is no matte; save it as grey PNG with 255 where "
-            "the person is. If every class but 0 is the person, write classes in the column reading of a manifest.csv"
+            f"{path}: {_COLOURS}; save it as grey PNG with 255 where the person is. If every class but 0 is the "
+            "person, write classes in the column reading of a manifest.csv"
         )
     return values, []
 
@@ -123,7 +144,7 @@ def _from_grey(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
 def _from_classes(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     picture = open_picture(path)
     values = _ids(picture) if picture.mode == "P" else grey_values(picture, path)
-    is_exact, classes = picture.format not in ("JPEG", "MPO"), len(CLASSES)
+    is_exact, classes = not is_lossy(picture, path), len(CLASSES)
     if is_exact and values.max() < classes:
         return np.asarray(cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1], np.uint8), []
     counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(int)
@@ -133,8 +154,16 @@ def _from_classes(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]
     if is_exact and not between and 4 * inside >= unsure:  # else 255 is the person and the rest is noise
         text = f"{path}: {unsure} pixels are 255; each is read like the nearest pixel with a class id"
         return _nearest(values), [(Remark.UNSURE, text)]
-    reason = f"class ids are 0 to {classes - 1}" if is_exact else "a JPEG cannot keep class ids"
+    if picture.mode == "P" and not has_grey_palette(picture):
+        raise ValueError(
+            f"{path}: {_COLOURS}, and its values up to {values.max()} are no class ids, which are 0 to {classes - 1}; "
+            "save it as grey PNG with 255 where the person is"
+        )
+    reason = f"class ids are 0 to {classes - 1}" if is_exact else f"a {picture.format} may have changed class ids"
     return values, [(Remark.NOT_CLASSES, f"{path}: values up to {values.max()}, but {reason}")]
+
+
+_COLOURS = "has a palette of colours, as class masks do, and is no matte"
 
 
 def _ids(picture: Image.Image) -> NDArray[np.uint8]:

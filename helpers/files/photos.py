@@ -165,11 +165,14 @@ def _open(source, least=None, name=None):
         if "dpi" in stated:  # instead of Pillow's default
             picture.info.pop("dpi", None)
         picture.info |= {key: value for key, value in stated.items() if value}
+        form = picture.format
         if _is_opaque(picture):
             picture = picture.convert("RGB")
+            picture.format = form
         if orientation == 1:  # exif_transpose would copy the picture
             return picture, size[::-1]
         turned = ImageOps.exif_transpose(picture)
+        turned.format = form
         if orientation not in range(5, 9):
             return turned, size[::-1]
         with suppress(TypeError, KeyError):  # a resolution of another form is left out later
@@ -253,7 +256,9 @@ def grey_values(picture: Image.Image, path: str | Path) -> NDArray[np.uint8]:
     elif picture.mode in ("RGB", "LA", "RGBA") and _is_grey(picture):
         picture = picture.getchannel(0)
     if picture.mode not in ("L", "P"):
-        raise ValueError(f"{path}: a mask must be one 8-bit channel, found mode {picture.mode}; save it as grey PNG")
+        raise ValueError(
+            f"{path}: a mask must be one channel of 8 bits, found mode {picture.mode}; save it as grey PNG of 8 bits"
+        )
     return np.array(picture)
 
 
@@ -264,6 +269,15 @@ def has_grey_palette(picture: Image.Image) -> bool:
     palette = np.array(picture.getpalette() or [], int).reshape(-1, 3)
     used = [index for index, count in enumerate(picture.histogram()[:256]) if count]
     return max(used) < len(palette) and bool((np.ptp(palette[used], axis=1) <= GREY).all())
+
+
+def is_lossy(picture: Image.Image, path: Path | str) -> bool:
+    """Whether the compression of a file, opened as this PIL picture, may have changed its values."""
+    if picture.format == "WEBP":
+        return b"VP8L" not in Path(path).read_bytes()
+    if picture.format == "TIFF":
+        return picture.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
+    return picture.format not in ("PNG", "BMP", "GIF", "PPM")
 
 
 def _is_grey(picture):

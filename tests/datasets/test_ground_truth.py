@@ -90,8 +90,8 @@ def test_0_and_1_by_a_palette_of_colours(tmp_path):
     assert np.array_equal(truth.alpha, hard())
 
 
-@pytest.mark.parametrize("highest", [2, 8, 15, 127])
-def test_a_matte_that_stays_below_half_is_told(highest, tmp_path):
+@pytest.mark.parametrize("highest", [2, 8, 15, 128])
+def test_a_matte_that_reaches_at_most_half_is_told(highest, tmp_path):
     path = saved(tmp_path / "mask.png", hard() // 255 * np.uint8(highest))
     truth = read_ground_truth(path, "grey")
     assert truth.alpha.max() == highest
@@ -118,6 +118,22 @@ def test_nobody_is_nothing_odd(tmp_path):
         assert read_ground_truth(path, reading).remarks == []
 
 
+@pytest.mark.parametrize("middle", [127, 128])
+def test_a_trimap_in_the_place_of_a_matte_is_told(middle, tmp_path):
+    unknown = (matte() > 0) & (matte() < 255)
+    path = saved(tmp_path / "mask.png", np.where(unknown, middle, hard()))
+    truth = read_ground_truth(path, "grey")
+    assert kinds(truth) == [Remark.TRIMAP]
+    assert f"{unknown.mean():.0%} of the pixels between; give the matte" in truth.remarks[0][1]
+
+
+def test_an_inverted_mask_is_told_and_a_person_that_fills_the_picture_is_not(tmp_path):
+    assert kinds(read_ground_truth(saved(tmp_path / "mask.png", 255 - matte()), "grey")) == [Remark.INVERTED]
+    close_up = np.full((SIDE, SIDE), 255)
+    close_up[SIDE // 3 :, :20] = 0  # beside a neck, under hair that leaves the picture
+    assert kinds(read_ground_truth(saved(tmp_path / "near.png", close_up), "grey")) == []
+
+
 # -------------------------------------------------------------------------------------------------------------- classes
 
 
@@ -136,7 +152,40 @@ def test_the_noise_of_a_jpeg_is_no_person(tmp_path):
     truth = read_ground_truth(path, "classes")
     assert np.array_equal(truth.alpha, stored)
     assert np.array_equal(truth.alpha > 127, hard() > 127)
-    assert truth.remarks[0] == (Remark.NOT_CLASSES, f"{path}: values up to 255, but a JPEG cannot keep class ids")
+    assert truth.remarks[0] == (Remark.NOT_CLASSES, f"{path}: values up to 255, but a JPEG may have changed class ids")
+
+
+@pytest.mark.parametrize("name, options", [
+    ("mask.webp", {"quality": 60}), ("mask.avif", {}), ("mask.tif", {"compression": "jpeg"}),
+    ("turned.jpg", {"exif": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\3\0\0\0\0\0\0\0"}),
+])  # fmt: skip
+def test_other_lossy_files_keep_no_class_ids_either(name, options, tmp_path):
+    path = saved(tmp_path / name, hard() // 255 * np.uint8(3), **options)
+    truth = read_ground_truth(path, "classes")
+    assert truth.alpha.max() < 9
+    assert kinds(truth) == [Remark.NOT_CLASSES, Remark.FAINT]
+    assert "may have changed class ids" in truth.remarks[0][1]
+
+
+@pytest.mark.parametrize("name, options", [
+    ("mask.webp", {"lossless": True}), ("mask.bmp", {}), ("mask.tif", {"compression": "tiff_lzw"}),
+    ("turned.png", {"exif": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\3\0\0\0\0\0\0\0"}),
+])  # fmt: skip
+def test_lossless_files_keep_class_ids(name, options, tmp_path):
+    truth = read_ground_truth(saved(tmp_path / name, hard() // 255 * np.uint8(3), **options), "classes")
+    assert np.array_equal(truth.alpha, hard()[::-1, ::-1] if name == "turned.png" else hard())
+    assert truth.remarks == []
+
+
+def test_ids_of_other_sets_in_the_colours_of_a_palette_are_refused(tmp_path):
+    """Pascal VOC: 15 is a person, 255 the border."""
+    ids = hard() // 255 * np.uint8(15)
+    ids[40, :] = 255
+    path = saved(tmp_path / "ids.png", ids, VOC * 64)
+    with pytest.raises(
+        ValueError, match=rf"{re.escape(str(path))}: has a palette of colours.* 255 are no class ids.*255 where"
+    ):
+        read_ground_truth(path, "classes")
 
 
 def test_a_soft_matte_among_annotations_stays_soft(tmp_path):
@@ -220,7 +269,7 @@ def test_every_command_says_the_same(kind, write, remark, tmp_path, capsys):
 def test_class_ids_in_a_matte_are_refused_before_the_training(tmp_path):
     folder = data_set(tmp_path, "masks", lambda path: saved(path.with_suffix(".png"), hard() // 255 * np.uint8(2)))
     with pytest.raises(
-        ValueError, match=r"ground truths that stay below half: 6 of 6 looked at .*255 where the person is"
+        ValueError, match=r"ground truths that reach at most half: 6 of 6 looked at .*255 where the person is"
     ):
         mix([Source(folder)], dict.fromkeys(("train", "val"), validation_transform(32)))
     assert check(folder, workers=0).problems == 6
@@ -231,7 +280,7 @@ def test_one_faint_truth_among_others_is_told_and_no_reason_to_stop(tmp_path):
     folder = data_set(tmp_path, "masks", lambda path: saved(path.with_suffix(".png"), hard()))
     saved(folder / "masks" / "3.png", hard() // 255 * np.uint8(40))
     with pytest.warns(
-        UserWarning, match=r"ground truths that stay below half: 1 of 6 looked at \(.*3\.png: at most 40"
+        UserWarning, match=r"ground truths that reach at most half: 1 of 6 looked at \(.*3\.png: at most 40"
     ):
         mix([Source(folder)], dict.fromkeys(("train", "val"), validation_transform(32)))
 
@@ -257,6 +306,6 @@ def test_a_prediction_that_stays_below_half_is_told(tmp_path):
 def test_remarks_in_words_name_the_first_of_each_kind():
     remarks = [(Remark.FAINT, "a.png: at most 3 of 255"), (Remark.ZERO_ONE, "b.png: 1"), (Remark.FAINT, "c.png: 4")]
     assert summary(remarks, " of 9") == [
-        "ground truths that stay below half: 2 of 9 (a.png: at most 3 of 255, …)",
+        "ground truths that reach at most half: 2 of 9 (a.png: at most 3 of 255, …)",
         "ground truths with 0 and 1 only: 1 of 9 (b.png: 1)",
     ]

@@ -183,7 +183,7 @@ def test_grey_masks_saved_in_colour_are_read(mode, tmp_path):
 ])  # fmt: skip
 def test_masks_in_colour_are_refused_by_name(mode, colour, tmp_path):
     Image.new(mode, (4, 4), colour).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match=r"mask\.png: a mask must be one 8-bit channel, found mode"):
+    with pytest.raises(ValueError, match=r"mask\.png: a mask must be one channel of 8 bits, found mode"):
         read_grey(tmp_path / "mask.png")
 
 

@@ -284,7 +284,7 @@ def test_files_that_cannot_be_measured_are_named_and_left_out(folders, capsys):
     assert f"{pred / 'broken.png'}: not a readable picture" in err
     assert f"{true / 'truth.png'}: not a readable picture" in err
     assert f"{pred / 'size.png'}: 30×40 pixels, but {true / 'size.png'} has 40×30" in err
-    assert f"{pred / 'colours.png'}: a mask must be one 8-bit channel, found mode RGB" in err
+    assert f"{pred / 'colours.png'}: a mask must be one channel of 8 bits, found mode RGB" in err
     assert f"{pred / 'twice.jpg'} and {pred / 'twice.png'}: only one of them can be meant" in err
 
 
