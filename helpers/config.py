@@ -190,6 +190,10 @@ PRESETS = {
         name="experiment", network="u2net_lite", image_size=64, batch_size=8, epochs=1, log_every=20,
         workers=0, synthetic_count=400, synthetic_size=256,
     ),
+    "protocol": Config(
+        name="protocol", network="u2net_lite", image_size=160, batch_size=8, epochs=2, log_every=20, workers=0,
+        synthetic_count=2286, synthetic_size=512, seed=5,
+    ),
     "hires": Config(name="hires", image_size=720, batch_size=4, synthetic_size=1024),
     "mine": Config(
         name="mine", network="u2net_lite", batch_size=8, epochs=20, max_lr=3e-4, ema=0.99, loss="l1",

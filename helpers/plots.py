@@ -197,25 +197,26 @@ def sunset(height: int, width: int) -> Image.Image:
     return Image.fromarray(np.repeat(rows[:, None].astype(np.uint8), width, axis=1))
 
 
-def verdicts(differences: Mapping[str, Any], metric: str) -> Figure:
-    """How far every variant lies from the recipe it is compared with, all claims in one figure.
+def answers(found: Sequence[Any]) -> Figure:
+    """The gain of each of `helpers.experiments.answers.answers` with its 95 % interval, in one figure.
 
-    `differences` is what `helpers.experiments.verdicts.differences` returns. The bar is the standard error. Green
-    is better, red is worse, grey means that no difference is shown.
+    The unit is the smallest difference worth caring about: within the grey band nothing matters. Green is better, red
+    is worse, grey is neither.
     """
-    names = list(dict.fromkeys((claim, name) for rows in differences.values() for claim, name, *_ in rows))
-    colours = {"better": "#2a9d4a", "worse": "#d6604d"}
-    size = (4.2 * len(differences), 0.9 + 0.2 * len(names))
-    figure, axes = plt.subplots(1, len(differences), figsize=size, sharey=True, squeeze=False)
-    for axis, (title, rows) in zip(axes[0], differences.items()):
-        for claim, name, difference, error, verdict in rows:
-            row, colour = names.index((claim, name)), colours.get(verdict, "#888888")
-            axis.errorbar(100 * difference, row, xerr=100 * error, fmt="o", color=colour, markersize=4)
-        axis.axvline(0, color="black", linewidth=0.8)
-        axis.set(title=f"{title} portraits", xlabel=f"{metric}, difference in %")
-    axes[0, 0].set(yticks=range(len(names)), yticklabels=[f"{claim}  {name}" for claim, name in names])
-    axes[0, 0].tick_params(axis="y", labelsize=7)
-    axes[0, 0].invert_yaxis()  # the first on top; the axes share it
+    figure, axis = plt.subplots(figsize=(7, 0.8 + 0.3 * len(found)))
+    axis.axvspan(-1, 1, color="#eeeeee")
+    axis.axvline(0, color="black", linewidth=0.8)
+    for row, answer in enumerate(found):
+        gain, unit = answer.gain, answer.least
+        if gain.low == gain.low:  # there is an interval
+            colour = {"better": "#2a9d4a", "worse": "#d6604d"}.get(answer.verdict.split()[0], "#888888")
+            errors = [[(gain.mean - gain.low) / unit], [(gain.high - gain.mean) / unit]]
+            axis.errorbar(gain.mean / unit, row, xerr=errors, fmt="o", color=colour, markersize=4)
+    names = [f"{answer.question.name}  {answer.question.text}" for answer in found]
+    axis.set(yticks=range(len(found)), yticklabels=names, ylim=(len(found) - 0.5, -0.5))
+    axis.set_xlabel("gain, in units of the smallest difference worth caring about")
+    axis.tick_params(axis="y", labelsize=7)
+    axis.set_xscale("symlog", linthresh=1)
     figure.tight_layout()
     return figure
 

@@ -46,7 +46,17 @@ def test_every_choice_is_known_where_it_is_used():
 
 
 def test_the_presets_carry_their_names():
-    assert list(PRESETS) == ["smoke", "quick", "paper", "experiment", "hires", "mine", "rmbg", "rmbg_sample"]
+    assert list(PRESETS) == [
+        "smoke",
+        "quick",
+        "paper",
+        "experiment",
+        "protocol",
+        "hires",
+        "mine",
+        "rmbg",
+        "rmbg_sample",
+    ]
     assert all(preset.name == name for name, preset in PRESETS.items())
 
 
@@ -79,10 +89,10 @@ def test_quick_unless_the_environment_names_another(monkeypatch):
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones(monkeypatch):
-    with pytest.raises(ValueError, match="'huge'.*smoke, quick, paper, experiment, hires"):
+    with pytest.raises(ValueError, match="'huge'.*smoke, quick, paper, experiment, protocol, hires"):
         load_config("huge")
     monkeypatch.setenv("PORTRAIT_PRESET", "enormous")
-    with pytest.raises(ValueError, match="'enormous'.*smoke, quick, paper, experiment, hires"):
+    with pytest.raises(ValueError, match="'enormous'.*smoke, quick, paper, experiment, protocol, hires"):
         load_config()
 
 

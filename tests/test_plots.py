@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -8,6 +10,7 @@ import pytest  # noqa: E402
 
 from helpers import plots  # noqa: E402
 from helpers.datasets.pairs import Pair  # noqa: E402
+from helpers.experiments.statistics import Paired  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -94,15 +97,16 @@ def test_samples_range_test_histogram_legend_and_sky_are_drawn():
     assert plots.sunset(10, 20).size == (20, 10)
 
 
-def test_verdicts_show_each_difference_in_percent_and_its_colour():
-    made = [(1, "l1", -0.2, 0.05, "better"), (2, "edge_4", 0.1, 0.2, "none shown")]
-    figure = plots.verdicts({"made": made, "real": [(1, "l1", 0.3, 0.1, "worse")]}, "MAD")
-    first, second = figure.axes
-    assert [label.get_text() for label in first.get_yticklabels()] == ["1  l1", "2  edge_4"]
-    assert first.get_ylim()[0] > first.get_ylim()[1]  # the first stands on top
-    points = [container.lines[0] for container in (*first.containers, *second.containers)]
-    assert [point.get_xydata()[0].tolist() for point in points] == [[-20, 0], [10, 1], [30, 0]]
-    assert [point.get_color() for point in points] == ["#2a9d4a", "#888888", "#d6604d"]
+def test_answers_are_drawn_in_units_of_what_matters():
+    question = SimpleNamespace(name="2", text="Does it?")
+    gain, unknown = Paired(0.02, 0.01, 0.03, 0.001), Paired(float("nan"), float("nan"), float("nan"), 1.0)
+    found = [SimpleNamespace(question=question, gain=gain, least=0.01, verdict="better by 0.0200 [0.0100, 0.0300]"),
+             SimpleNamespace(question=question, gain=unknown, least=0.01, verdict="not measured")]  # fmt: skip
+    [axis] = plots.answers(found).axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["2  Does it?"] * 2
+    [point] = axis.containers
+    assert point.lines[0].get_xydata().tolist() == [[2, 0]] and point.lines[0].get_color() == "#2a9d4a"
+    assert point.lines[2][0].get_segments()[0].flatten().tolist() == pytest.approx([1, 0, 3, 0])
 
 
 def test_the_error_map_is_white_where_right_red_where_missing_blue_where_too_much():

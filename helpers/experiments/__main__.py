@@ -1,9 +1,11 @@
 """The report's claims, measured: all variants of `helpers.experiments.claims` with several seeds, and their tables.
 
     python -m helpers.experiments                                    # what there is to do, and what is stored
-    python -m helpers.experiments --claims 1 2 3 4 5 6 --real DIR --weights u2netp.pth --jobs 2
+    python -m helpers.experiments --preset protocol --seeds 0 1 2 3 4 5 \\
+        --claims 1 2 3 4 5 6 7 --real SELFIES --real STREET --weights u2netp.pth --jobs 2
 
-An interrupted table goes on with the same command: each run is stored when it ends, and what is stored is not repeated.
+That is docs/protocol.md. An interrupted table goes on with the same command: each run is stored when it ends, and what
+is stored is not repeated.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.config import PRESETS, load_config
+from helpers.experiments.answers import answer_table, scale
 from helpers.experiments.claims import CLAIMS, LEGEND, RESULTS, claim_table, read_results
 from helpers.experiments.runs import measure_runs, missing_runs
 from helpers.startup import begin, begin_training
@@ -22,9 +25,12 @@ def _parser():
     parser = argparse.ArgumentParser(prog="python -m helpers.experiments", description=main.__doc__)
     parser.add_argument("--claims", type=int, nargs="+", choices=list(CLAIMS), help="what to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
-    parser.add_argument("--real", type=Path, metavar="DIR", help="photos to train on and to measure, besides made ones")
+    parser.add_argument("--real", type=Path, action="append", default=[], metavar="DIR", help="photos to train on and "
+                        "to measure, besides the synthetic portraits; may be repeated")  # fmt: skip
     parser.add_argument("--weights", type=Path, metavar="FILE", help="u2netp.pth; default: the one in saved_models/")
-    parser.add_argument("--work", type=Path, default=Path(), metavar="DIR", help="where data/ has the made portraits")
+    parser.add_argument(
+        "--work", type=Path, default=Path(), metavar="DIR", help="where data/ has the synthetic portraits"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time; default: 1")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="default: results/claims.csv")
     parser.add_argument("--preset", choices=list(PRESETS), default="experiment", help="default: experiment")
@@ -45,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.claims:
             runs = missing_runs(rows, options.claims, options.seeds, config, **data, full=options.with_full)
             print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs) or 'nothing that is missing'}")
-            write_dataset(data["made"], config.synthetic_count, config.synthetic_size)
+            write_dataset(data["made"], config.synthetic_count, config.synthetic_size, config.seed)
             failed = measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
             rows = read_results(options.out) if options.out.exists() else []
     except KeyboardInterrupt:
@@ -75,9 +81,9 @@ def _print_tables(rows, claims):
             missing = [name for name in claim.variants if name not in measured]
             print(f"\nclaim {number}, {claim.question}: not measured are {', '.join(missing) or 'none'}")
     if rows:
-        print("\n" + LEGEND)
+        print(f"\n{LEGEND}\n\n{scale(rows)} The answers:\n{answer_table(rows)}")
     if not claims:
-        print("\nTo measure what is missing, minutes a run: python -m helpers.experiments --claims 1 2 3 4 5 6")
+        print("\nTo measure what is missing, minutes a run: python -m helpers.experiments --claims 1 2 3 4 5 6 7")
 
 
 if __name__ == "__main__":

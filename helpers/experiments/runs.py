@@ -26,7 +26,7 @@ def missing_runs(
     seeds: Iterable[int],
     config: Config,
     made: Path,
-    real: Path | None = None,
+    real: Sequence[Path] = (),
     weights: Path | str | None = None,
     full: bool = False,
 ) -> list[tuple[str, int]]:
@@ -35,8 +35,8 @@ def missing_runs(
     `made`, `real` and `weights` as in `run_variant`. Raises ValueError where a run was stored with other data or other
     weights to start from, FileNotFoundError for photos or weights that are missing.
     """
-    if real:
-        find_pairs(real, "val")
+    for folder in real:
+        find_pairs(folder, "val")
     stored = {(row["variant"], row["seed"]): row for row in rows if row["preset"] == config.name}
     runs = dict.fromkeys((name, seed) for claim in claims for seed in seeds for name in CLAIMS[claim].variants)
     light: list[tuple[str, int]] = []
@@ -59,7 +59,7 @@ def measure_runs(
     runs: Sequence[tuple[str, int]],
     config: Config,
     made: Path,
-    real: Path | None = None,
+    real: Sequence[Path] = (),
     weights: Path | str | None = None,
     jobs: int = 1,
     out: Path = RESULTS,
@@ -72,11 +72,11 @@ def measure_runs(
     for number, ((name, seed), result) in enumerate(_done(runs, (config, made, real, weights), jobs), start=1):
         if isinstance(result, FloatingPointError):
             failed.append((name, seed))
-            told = f"failed: {result}"
+            outcome = f"failed: {result}"
         else:
             add_results(out, result)
-            told = ", ".join(f"{row['set']} {row['region']} sad {row['sad']:.4f}" for row in result)
-        tqdm.write(f"{number}/{len(runs)} after {time.perf_counter() - started:.0f} s: {name}, seed {seed}: {told}")
+            outcome = ", ".join(f"{row['set']} {row['region']} sad {row['sad']:.4f}" for row in result)
+        tqdm.write(f"{number}/{len(runs)} after {time.perf_counter() - started:.0f} s: {name}, seed {seed}: {outcome}")
     return failed
 
 

@@ -1,11 +1,10 @@
 """One trial of the report's claims: a variant of `helpers.experiments.claims` trained with one seed, and measured."""
 
-import dataclasses
 import functools
 import hashlib
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,19 +30,22 @@ from helpers.training.loop import train_epoch
 from helpers.training.run import Run
 from helpers.training.setup import assemble
 
+MEASURED = 200
+"""The most synthetic portraits that a network is measured on."""
+
 
 def run_variant(
     name: str,
     seed: int,
     config: Config,
     made: Path,
-    real: Path | None = None,
+    real: Sequence[Path] = (),
     weights: Path | str | None = None,
 ) -> list[dict[str, Any]]:
     """Train the variant `name` with `seed` and measure it. Returns its rows for `helpers.experiments.claims.RESULTS`.
 
     `made` is a folder of synthetic portraits: the run trains on them, and its result is measured on their test split
-    against exact mattes. `real` may be a data set of photos: the run trains on them too, except for `SYNTHETIC_ONLY`,
+    against exact mattes. `real` may be data sets of photos: the run trains on them too, except for `SYNTHETIC_ONLY`,
     and is measured on their validation split. `weights` is the original authors' file, by default the one in
     saved_models/. `config` is the preset. An `Enlargement` trains nothing and needs no data.
     Raises FileNotFoundError for missing data or weights, FloatingPointError for a loss that is not finite.
@@ -59,24 +61,22 @@ def run_variant(
         run = _trained(name, seed, config, made, real, start)
         rate, steps, seconds = float(run.config.max_lr), run.step, time.perf_counter() - started
         runtime = run.runtime
-        matter = Matter(TorchPredictor(run.kept, runtime), config.image_size)
-        pairs = {"made": find_pairs(made, "test", "mattes")} | ({"real": find_pairs(real, "val")} if real else {})
+        matter = Matter(TorchPredictor(run.kept, runtime), run.config.image_size)
+        pairs = {"made": find_pairs(made, "test", "mattes")[:MEASURED]} | ({"real": _held_out(real)} if real else {})
         found = {portraits: measure(_predicted(matter, pairs[portraits], portraits)) for portraits in pairs}
-    told = {"steps": steps, "seconds": round(seconds, 1), "max_lr": float(f"{rate:.3g}"), "preset": config.name,
+    shared = {"steps": steps, "seconds": round(seconds, 1), "max_lr": float(f"{rate:.3g}"), "preset": config.name,
             "image_size": matter.size, **origin, "device": _device(runtime), "commit": stamp}  # fmt: skip
     claims = " ".join(str(number) for number, claim in CLAIMS.items() if name in claim.variants)
     return [
         {"claim": claims, "variant": name, "seed": seed, "set": portraits, "region": region}
-        | {metric: round(errors[metric], 6) for metric in METRICS} | told
+        | {metric: round(errors[metric], 6) for metric in METRICS} | shared
         for portraits, regions in found.items() for region, errors in regions.items()
     ]  # fmt: skip
 
 
-def _trained(name: str, seed: int, preset: Config, made: Path, real: Path | None, start: Path | None) -> Run:
+def _trained(name: str, seed: int, preset: Config, made: Path, real: Sequence[Path], start: Path | None) -> Run:
     """The `Run` of a variant, trained to its end."""
     config = config_of(name, seed, preset)
-    if start is None:  # weights of this project that are not there
-        config = dataclasses.replace(config, start="random")
     run, _ = assemble(config, sources_of(name, made, real), start)
     while run.epoch < config.epochs:
         train_epoch(run)
@@ -97,6 +97,10 @@ def measure(mattes: Iterable[tuple[NDArray, NDArray]], width: int = 15) -> dict[
     return {"whole": mean_metrics(whole)} | ({"band": mean_metrics(band)} if band else {})
 
 
+def _held_out(folders):
+    return [pair for folder in folders for pair in find_pairs(folder, "val")]
+
+
 def _predicted(matter, pairs, title):
     for pair in tqdm(pairs, desc=f"measuring, {title}", mininterval=1):
         photo, alpha = read_pair(pair)
@@ -104,7 +108,7 @@ def _predicted(matter, pairs, title):
 
 
 def _enlarged(variant, seed, matter):
-    """Predictions for large made portraits, enlarged from the size the network saw them at, and their mattes."""
+    """Predictions for large synthetic portraits, enlarged from the size the network saw them at, and their mattes."""
     for number in tqdm(range(variant.count), desc="measuring, enlarged"):
         portrait = make_portrait(1000 * seed + number, variant.size)
         alpha = matter.alpha(cv2.resize(portrait.image, (matter.size, matter.size), interpolation=cv2.INTER_AREA))
@@ -116,9 +120,9 @@ def _enlarged(variant, seed, matter):
         yield alpha, portrait.matte / 255
 
 
-def sources_of(name: str, made: Path, real: Path | None = None) -> list[Source]:
+def sources_of(name: str, made: Path, real: Sequence[Path] = ()) -> list[Source]:
     """The `Source`s that the variant `name` is trained on."""
-    return [Source(made)] + ([Source(real)] if real and name not in SYNTHETIC_ONLY else [])
+    return [Source(made), *(Source(folder) for folder in real if name not in SYNTHETIC_ONLY)]
 
 
 def start_of(name: str, weights: Path | str | None = None) -> Path | None:
@@ -127,23 +131,23 @@ def start_of(name: str, weights: Path | str | None = None) -> Path | None:
     `weights` is the original authors' file, by default the one in saved_models/. Raises FileNotFoundError without it.
     """
     changes, own = VARIANTS[name], find_shipped("u2net_lite")
-    start = "own" if isinstance(changes, Enlargement) else (REPORT | changes)["start"]
-    if start == "random":
+    if isinstance(changes, Enlargement):
+        if own:
+            return own
+    elif (REPORT | changes)["start"] == "random":
         return None
-    if start == "own" and (own or not isinstance(changes, Enlargement)):
-        return own
     path = Path(weights or find_pretrained("u2net_lite") or FOLDER / "u2netp.pth")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no weights there; put u2netp.pth into saved_models/, or name it: --weights")
     return path
 
 
-def origin_of(name: str, made: Path, real: Path | None = None, weights: Path | str | None = None) -> dict[str, str]:
+def origin_of(name: str, made: Path, real: Sequence[Path] = (), weights: Path | str | None = None) -> dict[str, str]:
     """What the variant `name` is trained on, and the weights it starts from with the first digits of their hash."""
     changes, path = VARIANTS[name], start_of(name, weights)
     start = f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}" if path else "random"
     if isinstance(changes, Enlargement):
-        return {"data": f"{changes.count} made portraits of {changes.size} px", "start": start}
+        return {"data": f"{changes.count} synthetic portraits of {changes.size} px", "start": start}
     names = (Path(source.folder).resolve().name for source in sources_of(name, made, real))
     return {"data": " + ".join(names), "start": start}
 
