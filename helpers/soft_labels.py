@@ -11,7 +11,8 @@ With `--whole`, both hold the photos as they are instead, and whole figures: of 
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -92,9 +93,7 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
     `teachers` are `Matter`s. A photo that is unreadable, or whose alpha is unsure, is named and left out.
     """
     out, written = Path(out), 0
-    names = _names(paths)
-    _write_persons(out / "portraits" / "meta.csv", names.values())
-    for path, name, photo in _readable(names):
+    for path, name, photo in _readable(paths):
         whole = soft_alpha(teachers, photo)
         square = upper_body(whole)
         if square is None:
@@ -108,6 +107,7 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
             continue
         _save_pair(out / "portraits", name, portrait, alpha)
         if side < STANDING * max(whole.shape) and is_sure(whole):
+            _add_person(out / "portraits" / "meta.csv", name)
             _save_pair(out / "portraits", name + WHOLE, photo, whole)
         cutout = np.dstack([foreground_colours(portrait, alpha), _grey(alpha)])
         _save(out / "composites" / "cutouts" / "train" / f"{name}.png", cutout)
@@ -117,37 +117,39 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
     return written
 
 
-def _names(paths: Sequence[Path]) -> dict[Path, str]:
-    """The name under which each photo is written. It has a number, as two photos may have the same stem."""
-    return {path: f"{number:05d}-{path.stem}" for number, path in enumerate(paths)}
+def _readable(paths: Sequence[Path]) -> Iterator[tuple[Path, str, NDArray[np.uint8]]]:
+    """Yield path, name and photo (H, W, 3) of each photo that can be read, under a progress bar; others are named.
 
-
-def _readable(names: dict[Path, str]) -> Iterator[tuple[Path, str, NDArray[np.uint8]]]:
-    """Yield (path, name, photo (H, W, 3)) of each readable photo, with a progress bar. The other photos are named."""
-    for path, name in tqdm(names.items(), desc="soft labels", mininterval=1):
+    The name, under which it is written, holds a checksum of the file: stems alone may be equal, and a second run with
+    more photos, or with those of another folder, must not give the name of one photo to another.
+    """
+    for path in tqdm(paths, desc="soft labels", mininterval=1):
         try:
-            photo = read_photo(path)
-        except ValueError as error:
+            photo, checksum = read_photo(path), zlib.crc32(path.read_bytes())
+        except (ValueError, OSError) as error:
             tqdm.write(f"skipped: {error}")
             continue
-        yield path, name, photo
+        yield path, f"{checksum:08x}-{path.stem[:40]}", photo
 
 
-def _write_persons(path: Path, names: Iterable[str]) -> None:
-    """Write the meta.csv that ties the close and the whole picture of each photo: one person, so one split.
+def _add_person(path: Path, name: str) -> None:
+    """Add to meta.csv what ties the close and the whole picture of a photo: one person, so one split.
 
-    The person id is the name of the photo's cutout in `composites/`, so that both data sets decide alike.
+    The person id is the name of the photo's cutout in `composites/`, so that both data sets decide alike. A run that
+    is repeated adds the same lines again, which changes nothing.
     """
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with open(path, "a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image_name", "user_id"])
-        writer.writerows([f"{name}{ending}.jpg", name] for name in names for ending in ("", WHOLE))
+        writer.writerows([["image_name", "user_id"]] * is_new)
+        writer.writerows([f"{name}{ending}.jpg", name] for ending in ("", WHOLE))
 
 
 def label_whole(teachers: Sequence[Matter], paths: Sequence[Path], out: str | Path) -> int:
     """Write the portraits and cutouts of whole photos that show one person, as `label`; returns how many there are."""
     out, written = Path(out), 0
-    for path, name, photo in _readable(_names(paths)):
+    for path, name, photo in _readable(paths):
         alpha = soft_alpha(teachers, photo)
         if not is_sure(alpha) or not is_alone(alpha):
             tqdm.write(f"skipped: {path}: the teachers are not sure of one person")
@@ -183,7 +185,9 @@ def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Command line: `python -m helpers.soft_labels PHOTOS OUT [--weights FILE …]`."""
     begin()
-    parser = argparse.ArgumentParser(prog="python -m helpers.soft_labels", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.soft_labels", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("photos", type=Path, help="folder of photos with people")
     parser.add_argument("out", type=Path, help="where portraits/ and composites/ are written")
     parser.add_argument("--weights", action="append", metavar="FILE", help="a teacher's; given again, the mean of "
@@ -199,6 +203,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
         teachers = [load_matter(file, size=options.size) for file in options.weights or [None]]
         written = (label_whole if options.whole else label)(teachers, paths, options.out)
+    except KeyboardInterrupt:
+        print("\ninterrupted: the files written so far are whole; run again, it writes the same names", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """Photos without masks into training data: what is cropped, what is refused, what is written."""
 
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -105,7 +106,8 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
     for skipped in ("b.png: the teachers are not sure", "c.png: nobody there", "e.jpg: not a readable picture"):
         assert skipped in told.out + told.err
     pairs = sorted(pair for found in find_splits(out / "portraits", "mattes").values() for pair in found.pairs)
-    assert [pair.image.name for pair in pairs] == ["00000-a-whole.jpg", "00000-a.jpg", "00003-d.jpg"]
+    pairs.sort(key=lambda pair: pair.image.name[9:])  # behind the checksum of the file
+    assert [pair.image.name[9:] for pair in pairs] == ["a-whole.jpg", "a.jpg", "d.jpg"]
     whole, first = map(read_alpha, pairs[:2])
     assert whole.shape == (240, 320) and whole[70:, 130:190].min() > 250 and whole[:50].max() < 5
     assert first.shape == (101, 101) and first[12:, 15:85].min() > 250 and first[:, :6].max() < 5
@@ -134,6 +136,21 @@ def test_the_pictures_of_one_photo_are_in_one_split(matter, tmp_path, capsys):
     }
     assert photos["val"] and not photos["train"] & photos["val"]
     assert len(user_ids(tmp_path / "out" / "portraits", portraits["val"].pairs)) == len(photos["val"])
+
+
+def test_a_second_run_with_other_photos_gives_no_name_twice(matter, tmp_path):
+    """Neither to a photo that sorts before the others, nor to one of another folder with the same name."""
+    for folder, name, width in (("a", "m.png", 80), ("b", "m.png", 90), ("a", "c.png", 70)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(photo_of((60, 120, 180, width))).save(tmp_path / folder / name)
+        label([matter], sorted((tmp_path / folder).iterdir()), tmp_path / "out")
+    portraits = tmp_path / "out" / "portraits"
+    widths = {}
+    for path in (portraits / "mattes" / "train").glob("*-whole.png"):
+        widths[path.stem[9:], int((np.array(Image.open(path)) > 127).any(0).sum())] = path
+    assert len(widths) == 3 and {name for name, _ in widths} == {"m-whole", "c-whole"}
+    pairs = [pair for found in find_splits(portraits, "mattes").values() for pair in found.pairs]
+    assert len(pairs) == 6 and len(user_ids(portraits, pairs)) == 3
 
 
 def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):
@@ -176,10 +193,11 @@ def test_whole_photos_keep_their_framing_and_become_cutouts(matter, tmp_path):
         Image.fromarray(photo_of(box)).save(tmp_path / f"{name}.png")
     assert label_whole([matter], [tmp_path / f"{name}.png" for name in boxes], tmp_path / "out") == 1
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    name = f"{zlib.crc32((tmp_path / 'one.png').read_bytes()):08x}-one"
     assert written == [
-        "composites/cutouts/train/00000-one.png",
-        "portraits/images/train/00000-one.jpg",
-        "portraits/mattes/train/00000-one.png",
+        f"composites/cutouts/train/{name}.png",
+        f"portraits/images/train/{name}.jpg",
+        f"portraits/mattes/train/{name}.png",
     ]
     truth = np.array(Image.open(tmp_path / "out" / written[2]))
     assert truth.shape == (240, 320)

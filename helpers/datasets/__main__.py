@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers.datasets", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m helpers.datasets", description=(__doc__ or "").partition("\n")[0])
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("folder", type=Path, metavar="DIR", help="the data set: a folder, or a manifest")
     common.add_argument("--layout", choices=list(LAYOUTS), help="how its files lie; default: recognised")
@@ -96,7 +96,10 @@ def _manifest(options: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{folder}: no readable photo with a ground truth there")
     write_manifest(out, listed, sizes)
     if options.figure:
-        from helpers.plots import counts  # brings matplotlib and torch
+        import matplotlib
+
+        matplotlib.use("agg")  # a notebook's MPLBACKEND may name a module that is not installed here
+        from helpers.plots import counts  # brings torch
 
         counts(listed).savefig(options.figure)
     return _report(listed, failed, out)

@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table; returns the exit code."""
     begin()
     parser = argparse.ArgumentParser(
-        prog="python -m helpers.experiments.validation", description=__doc__.splitlines()[0]
+        prog="python -m helpers.experiments.validation", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("weights", type=Path, help="any file that load_matter takes")
     parser.add_argument("--data", type=_named, action="append", default=[], metavar="NAME=DIR", help="a data set")

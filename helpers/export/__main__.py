@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m helpers.export", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m helpers.export", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="a checkpoint or weight file")
     parser.add_argument("out", type=Path, metavar="OUT", help="the file to write: .safetensors or .onnx")
     parser.add_argument("--int8", action="store_true", help="ONNX in eight-bit integers")

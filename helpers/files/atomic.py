@@ -1,9 +1,13 @@
 """Files that are always whole: they are written under a temporary name in the same folder, then renamed."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LONG = 200
+"""Bytes of a file name; a longer one is cut for the temporary name, as file systems allow 255 bytes."""
 
 
 @contextmanager
@@ -15,7 +19,10 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    name = path.name
+    if len(os.fsencode(name)) > LONG:
+        name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
+    temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
     try:
         with naming(path):
             yield temporary

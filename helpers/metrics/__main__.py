@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers.metrics", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m helpers.metrics", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("pred", type=Path, metavar="PRED_DIR", help="mattes, grey from 0 to 255, or cutouts, of which "
                         "the alpha channel counts; with the names of the ground truths or their photos")  # fmt: skip
     parser.add_argument("true", type=Path, metavar="TRUE_DIR", help="ground truths, or a data set in a known layout "

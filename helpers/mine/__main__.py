@@ -28,7 +28,7 @@ STEPS = ("propose", "correct", "train", "status")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code: 0, or 2 for what cannot be, 130 if interrupted."""
     begin()
-    parser = argparse.ArgumentParser(prog="python -m helpers.mine", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m helpers.mine", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="your photos; nothing is written into it")
     parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone; default: "
                         "look at the photos, propose what is new, and open the page to correct it")  # fmt: skip

@@ -33,11 +33,13 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
         start = file.read(HEAD)
         file.seek(257)
         is_tar = file.read(5) == b"ustar"
-    if start and (known := kind_of(start)):
+    if known := kind_of(start):
         return known
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
             return kind
+    if start[:1] == b"\x08" and start[2:3] in (b"\x12", b"\x1a", b":", b"B"):  # its first fields: version and producer
+        return "an ONNX model", "let its name end in .onnx"
     if is_tar:
         return "a tar archive", "unpack it, and name the file in it"
     if start.startswith(b"PK") and (archive := _zip_without_weights(path)):

@@ -72,7 +72,8 @@ def network_of(weights: dict[str, torch.Tensor]) -> str:
             return network
     raise ValueError(
         "these are no U²-Net weights: stage1.rebnconv1.conv_s1.weight is missing or of another width; "
-        "nor are they a ResNet U-Net's: encoder.conv1.weight is missing"
+        "nor are they a ResNet U-Net's: encoder.conv1.weight is missing. Found "
+        f"{', '.join(list(weights)[:2])} and so on; save the state dict of the network alone"
     )
 
 

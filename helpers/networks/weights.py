@@ -20,23 +20,21 @@ _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.in
 WRAPPERS = ("model_state_dict", "state_dict", "model_state", "model", "network", "net", "weights", "params", "ema")
 """Keys under which a training program stores the weights beside other things; the first one found counts."""
 
-PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
-"""Prefixes of the names of all weights: those of DataParallel, of torch.compile, and of modules around the network."""
-
 
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """The dict in a checkpoint or weight file, on the CPU. Never runs code from the file.
 
-    A .safetensors file gives `model_state_dict` in single precision and, if `helpers.export` wrote it, `config`,
-    `table` and `network`. Raises FileNotFoundError for a missing file. Raises ValueError for a file that is damaged, be
-    it by a single bit (.safetensors and files of PyTorch before 1.6 have no checksums), and for a file of another kind:
-    the message names the file, says what it is and what to do.
+    A safetensors file, known by its contents, gives `model_state_dict` in single precision and, if `helpers.export`
+    wrote it, `config`, `table` and `network`. Raises FileNotFoundError for a missing file. Raises ValueError for a file
+    that is damaged, be it by a single bit (safetensors and files of PyTorch before 1.6 have no checksums), and for a
+    file of another kind: the message names the file, says what it is and what to do.
     """
     try:
-        if Path(path).suffix == ".safetensors":
+        if _is_safetensors(path):
             return _read_safetensors(path)
         _check_sums(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:  # by its name, torch would read one as safetensors
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
     except Exception as error:  # damaged bytes make the unpickler raise anything: IndexError, KeyError, …
@@ -45,6 +43,11 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, expected a dict of tensors")
     return state
+
+
+def _is_safetensors(path):
+    with open(path, "rb") as file:
+        return file.read(9)[8:] == b"{"  # after the length of its header, which is JSON
 
 
 def _check_sums(path):
@@ -79,14 +82,17 @@ def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
 def weights_of(state: dict[str, Any], path: Path | str) -> dict[str, torch.Tensor]:
     """The state dict in a `state` that was read from `path`.
 
-    Wrappers such as {"state_dict": …} and prefixes such as "module." are taken off; a line on stderr says so, except
-    for this project's own wrapper. Raises ValueError naming the path if there are no weights.
+    Wrappers such as {"state_dict": …}, and a prefix that all names share, such as "module." of DataParallel or
+    "_orig_mod." of torch.compile, are taken off; a line on stderr says so, except for this project's own wrapper.
+    Raises ValueError naming the path if there are no weights, and if some of them are no numbers.
     """
     weights, removed = state, []
-    while wrapper := next((name for name in WRAPPERS if isinstance(weights.get(name), dict)), None):
+    while wrapper := _wrapper(weights):
+        others = [name for name in _state_dicts(weights) if name != wrapper]
         weights = weights[wrapper]
         if wrapper != WRAPPERS[0]:
-            removed.append(f"the key {wrapper}")
+            beside = f" (there are weights under {', '.join(others)} as well)" if others else ""
+            removed.append(f"the key {wrapper}{beside}")
     if isinstance(weights, dict):
         weights = {name: value for name, value in weights.items() if name != "n_averaged"}  # a counter of AveragedModel
     while prefix := _common_prefix(weights):
@@ -97,17 +103,35 @@ def weights_of(state: dict[str, Any], path: Path | str) -> dict[str, torch.Tenso
             f"{path}: holds no weights, but {_listed(state)}; expected a state dict, or one under the key "
             "model_state_dict or state_dict"
         )
+    wrong = [name for name, value in weights.items() if not value.isfinite().all()]
+    if wrong:
+        raise ValueError(
+            f"{path}: NaN or infinite numbers in {len(wrong)} of {len(weights)} weights, first in {wrong[0]}: its "
+            "training went wrong; take another file, or a checkpoint from before"
+        )
     if removed:
         print(f"{path}: {', '.join(removed)} taken off to find the weights", file=sys.stderr)
     return weights
 
 
+def _wrapper(weights: dict[str, Any]) -> str | None:
+    """The key under which the weights are: the first of `WRAPPERS`, or that of the only state dict in the dict."""
+    known = next((name for name in WRAPPERS if isinstance(weights.get(name), dict)), None)
+    held = _state_dicts(weights)
+    return known or (held[0] if len(held) == 1 else None)
+
+
+def _state_dicts(weights: dict[str, Any]) -> list[str]:
+    return [name for name, value in weights.items() if isinstance(value, dict) and value and
+            all(map(_is_weight, *zip(*value.items())))]  # fmt: skip
+
+
 def _common_prefix(weights: dict[Any, Any]) -> str | None:
-    """The one of `PREFIXES` with which every name begins."""
-    for prefix in PREFIXES:
-        if weights and all(isinstance(name, str) and name.startswith(prefix) for name in weights):
-            return prefix
-    return None
+    """The first part, such as "module.", with which every name begins, if there are several names."""
+    if len(weights) < 2 or not all(isinstance(name, str) and "." in name for name in weights):
+        return None
+    first = {name.partition(".")[0] for name in weights}
+    return f"{first.pop()}." if len(first) == 1 else None
 
 
 def _listed(state: dict[Any, Any]) -> str:

@@ -8,7 +8,9 @@ writes `OUT/cutouts/train/*.png`, to be trained on as `--data OUT,layout=cutouts
 import argparse
 import sys
 from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,9 +20,11 @@ from tqdm import tqdm
 
 from helpers.cutout.foreground import foreground_colours
 from helpers.datasets.duplicates import same_photos
+from helpers.datasets.ground_truth import summary
 from helpers.datasets.layouts import find_splits
-from helpers.datasets.pairs import Pair, read_pair
+from helpers.datasets.pairs import Pair, read_remarked_pair
 from helpers.files.atomic import whole_file
+from helpers.files.text import fault_of, first_lines
 from helpers.startup import begin
 
 SOFTNESS = 0.9
@@ -64,39 +68,75 @@ def training_pairs(folder: str | Path) -> list[Pair]:
     return [pair for number, pair in enumerate(pairs) if number not in leaks]
 
 
-def write_cutouts(folders: Iterable[str | Path], out: str | Path) -> tuple[int, int]:
-    """Write the good cutouts of the training pairs of all `folders`; returns how many of how many. Skips what is there.
+class Cutouts(NamedTuple):
+    """What was done: how many people were cut out, of how many; a line for each pair that cannot be read; and the
+    `Remark`s on the ground truths."""
 
-    Raises as `find_splits` and `read_pair`.
+    written: int
+    seen: int
+    failed: list[str]
+    remarks: list[tuple[str, str]]
+
+
+def write_cutouts(folders: Iterable[str | Path], out: str | Path) -> Cutouts:
+    """Write the good cutouts of the training pairs of all `folders`; returns `Cutouts`. Skips what is there.
+
+    Pictures of the same name get numbers, in the order of the data sets. Raises as `find_splits`.
     """
-    written = seen = 0
+    written, seen, failed = 0, 0, list[str]()
+    remarks: list[tuple[str, str]] = []
+    names: set[str] = set()
     for folder in map(Path, folders):
         for pair in tqdm(training_pairs(folder), desc=folder.name, mininterval=1):
-            photo, mask = read_pair(pair)
             seen += 1
+            path = Path(out) / "cutouts" / "train" / f"{_free(f'{folder.resolve().name}-{pair.image.stem}', names)}.png"
+            try:
+                photo, mask, found = read_remarked_pair(pair)
+            except Exception as error:  # a decoder may raise anything on a broken file
+                failed.append(fault_of(pair.image, error))
+                continue
+            remarks += found
             if is_good(mask):
                 written += 1
-                path = Path(out) / "cutouts" / "train" / f"{folder.resolve().name}-{pair.image.stem}.png"
                 if not path.exists():
                     with whole_file(path) as temporary:
                         Image.fromarray(cutout_of(photo, mask)).save(temporary, "PNG")
-    return written, seen
+    return Cutouts(written, seen, failed, remarks)
+
+
+def _free(name: str, names: set[str]) -> str:
+    """The name, or the first of name-2, name-3, … that is not among `names` yet; it is added to them."""
+    free = next(each for each in chain([name], (f"{name}-{i}" for i in count(2))) if each.casefold() not in names)
+    names.add(free.casefold())
+    return free
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit code."""
+    """Command line; returns the exit code: 0, 1 if pairs could not be read, 2 if nothing could be done, 130 if
+    interrupted."""
     begin()
-    parser = argparse.ArgumentParser(prog="python -m helpers.samples.cutouts", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.samples.cutouts", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("out", type=Path, help="where cutouts/train/ is written")
     parser.add_argument("--data", required=True, action="append", metavar="DIR", help="a data set with masks")
     options = parser.parse_args(arguments)
     try:
-        written, seen = write_cutouts(options.data, options.out)
+        done = write_cutouts(options.data, options.out)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{written} of {seen} people cut out: {options.out}")
-    return 0
+    for line in summary(done.remarks):
+        print(line, file=sys.stderr)
+    if done.failed:
+        print(
+            "\n".join([f"cannot be read and left out: {len(done.failed)}", *first_lines(done.failed)]), file=sys.stderr
+        )
+    print(f"{done.written} of {done.seen} people cut out: {options.out}")
+    return 1 if done.failed else 0
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ def test_the_manifest_lists_the_folder_and_is_read_instead_of_it(folder, capsys)
     assert listed(find_splits(folder)) == ALL | {"train": list("12345")}
 
 
-def test_a_manifest_elsewhere_with_a_figure(folder, tmp_path):
+def test_a_manifest_elsewhere_with_a_figure(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://absent")
     assert run("manifest", folder, "-o", tmp_path / "lists" / "all.csv", "--figure", tmp_path / "counts.png") == 0
     assert listed(read_manifest(tmp_path / "lists" / "all.csv")) == ALL
     with Image.open(tmp_path / "counts.png") as figure:

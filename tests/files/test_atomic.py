@@ -15,6 +15,14 @@ def test_a_file_appears_whole_and_its_folder_with_it(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_the_longest_names_of_a_file_system_can_be_written(tmp_path):
+    for name in ("x" * 251 + ".png", "x" * 250 + "y.png", "ü" * 125 + ".png"):
+        with whole_file(tmp_path / name) as temporary:
+            temporary.write_text(name)
+        assert (tmp_path / name).read_text() == name
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_a_failing_block_keeps_the_old_file_and_leaves_nothing(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from helpers.networks.registry import read_network
 from helpers.networks.weights import read_checkpoint, read_weights
@@ -33,6 +34,7 @@ def prefixed(weights, prefix):
     ("model.", ["the prefix model."]), ("net.", ["the prefix net."]),
     ("module._orig_mod.", ["the prefix module.", "the prefix _orig_mod."]),
     ("_orig_mod.module.", ["the prefix _orig_mod.", "the prefix module."]),
+    ("student.", ["the prefix student."]),
 ])  # fmt: skip
 def test_a_prefix_of_every_name_is_taken_off_and_told(prefix, told, weights, tmp_path, capsys):
     path = tmp_path / "w.pth"
@@ -53,6 +55,9 @@ def test_a_prefix_of_every_name_is_taken_off_and_told(prefix, told, weights, tmp
      "the key state_dict, the prefix model."),
     (lambda weights: {"model": {"state_dict": prefixed(weights, "module.")}},
      "the key model, the key state_dict, the prefix module."),
+    (lambda weights: {"g_ema": weights, "optimizer": {"state": {}, "param_groups": []}}, "the key g_ema"),
+    (lambda weights: {"params": weights, "params_ema": dict(weights)},
+     "the key params (there are weights under params_ema as well)"),
     (lambda weights: {"n_averaged": torch.tensor(5), **prefixed(weights, "module.")}, "the prefix module."),
 ])  # fmt: skip
 def test_a_wrapper_is_taken_off_and_told(wrapped, told, weights, tmp_path, capsys):
@@ -92,8 +97,9 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 +
     (b"\x1f\x8b\x08" + bytes(99), "a gzip archive", "unpack it"),
     (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file", "PyTorch weights"),
     (b"\x89PNG\r\n\x1a\n" + bytes(99), "a PNG picture", "name the weight file"),
-    (b"", "", "delete it or replace it by a whole copy"),
-], ids=["page", "capitals", "xml", "json", "pointer", "zip", "npz", "gzip", "hdf5", "png", "empty"])  # fmt: skip
+    (b"", "an empty file", "copy or download it again"),
+    (b"\x08\x09\x12\x07pytorch" + bytes(99), "an ONNX model", "end in .onnx"),
+], ids=["page", "capitals", "xml", "json", "pointer", "zip", "npz", "gzip", "hdf5", "png", "none", "onnx"])  # fmt: skip
 def test_a_file_of_another_kind_is_named_as_what_it_is(content, reason, advice, tmp_path):
     path = tmp_path / "u2net.pth"
     path.write_bytes(content)
@@ -154,6 +160,32 @@ def test_a_torchscript_program_is_named(tmp_path):
         ValueError, match=r"script\.pth: not a readable checkpoint \(a TorchScript program\); .*state_dict"
     ):
         read_checkpoint(path)
+
+
+def test_several_state_dicts_under_unknown_keys_are_not_guessed(weights, tmp_path):
+    torch.save({"netG": weights, "netD": {"layer.weight": torch.zeros(2)}}, tmp_path / "gan.pth")
+    with pytest.raises(ValueError, match=r"gan\.pth: holds no weights, but the keys netG, netD; expected a state dict"):
+        read_weights(tmp_path / "gan.pth")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(number, weights, tmp_path):
+    broken = {name: value.clone() for name, value in weights.items()}
+    broken["outconv.bias"][0] = number
+    torch.save({"model_state_dict": broken}, tmp_path / "nan.pth")
+    with pytest.raises(
+        ValueError, match=rf"nan\.pth: NaN or infinite numbers in 1 of {len(weights)} weights, first in outconv\.bias"
+    ):
+        read_weights(tmp_path / "nan.pth")
+
+
+def test_the_contents_tell_a_safetensors_file_and_not_its_name(weights, tmp_path):
+    save_file(weights, tmp_path / "model.pth")
+    torch.save(weights, tmp_path / "model.safetensors")
+    for name in ("model.pth", "model.safetensors"):
+        found = read_weights(tmp_path / name)
+        assert found.keys() == weights.keys()
+        assert torch.equal(found["outconv.weight"], weights["outconv.weight"])
 
 
 def test_a_checkpoint_without_weights_is_told_by_what_it_holds(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.datasets.pairs import read_alpha
 from helpers.samples.cutouts import cutout_of, is_good, main, training_pairs
 
 
@@ -57,6 +58,24 @@ def test_the_training_people_are_written_once_and_no_others(portrait_folder, tmp
     before = names[0].stat().st_mtime_ns
     assert main([str(tmp_path), "--data", str(portrait_folder)]) == 0
     assert names[0].stat().st_mtime_ns == before
+
+
+def test_people_of_the_same_name_are_all_written_and_broken_pairs_named(portrait_folder, tmp_path, capsys):
+    pairs = training_pairs(portrait_folder)
+    for sub in ("a", "b", "c"):
+        images, masks = (tmp_path / "set" / kind / "train" / sub for kind in ("images", "masks"))
+        images.mkdir(parents=True)
+        masks.mkdir(parents=True)
+        for pair in pairs[:4]:
+            shutil.copy(pair.image, images)
+            Image.fromarray(read_alpha(pair)).save(masks / f"{pair.image.stem}.png")
+    broken = min((tmp_path / "set" / "images" / "train" / "c").iterdir())
+    broken.write_bytes(b"")
+    assert main([str(tmp_path / "out"), "--data", str(tmp_path / "set")]) == 1
+    out, err = capsys.readouterr()
+    written = int(out.split()[0])
+    assert written and len(list((tmp_path / "out" / "cutouts" / "train").iterdir())) == written
+    assert f"cannot be read and left out: 1\n{broken}: not a readable picture (an empty file)" in err
 
 
 def test_a_photo_that_is_a_validation_photo_as_well_is_left_out(portrait_folder, tmp_path):
