@@ -64,7 +64,9 @@ def _plan(paths: list[Path], out: Path | None) -> Plan:
         if _key(out) == _key(paths[0]):
             raise ValueError(f"{out}: is the photo itself, which would be overwritten; give the cutout another name")
         return Plan([(_existing(paths[0]), out)], [], [])
-    requests: dict[str, tuple[Path, Path, str]] = {}  # photo: itself, the folder of its output, what its name gets
+    requests: dict[
+        tuple[str, int], tuple[Path, Path, str]
+    ] = {}  # photo: itself, the folder of its output, what its name gets
     skipped: list[str] = []
     passed_over: list[Path] = []
     for path in paths:
@@ -73,9 +75,9 @@ def _plan(paths: list[Path], out: Path | None) -> Plan:
             found = _pictures_below(path, place, skipped)
             passed_over += found.passed_over
             for file in found.photos:
-                requests.setdefault(_key(file), (file, place / file.relative_to(path).parent, ""))
+                requests.setdefault(_identity(file), (file, place / file.relative_to(path).parent, ""))
         else:
-            requests.setdefault(_key(_existing(path)), (path, out or path.parent, "" if out else "_cutout"))
+            requests.setdefault(_identity(_existing(path)), (path, out or path.parent, "" if out else "_cutout"))
     if not requests:
         raise FileNotFoundError(no_photos(", ".join(map(str, paths)), passed_over))
     return Plan(_told_apart(requests), skipped, passed_over)
@@ -184,10 +186,13 @@ def _existing(path):
 
 
 def _told_apart(requests):
-    """[(photo, output)] of {key: (photo, folder, addition to its name)}, no output twice or in the place of a photo."""
+    """[(photo, output)] of {identity: (photo, folder, addition to its name)}.
+
+    No output is there twice or in the place of a photo.
+    """
     names = {key: _names(*request) for key, request in requests.items()}
     targets = {key: next(candidates) for key, candidates in names.items()}
-    wanted, taken = Counter(map(_key, targets.values())), set(requests)
+    wanted, taken = Counter(map(_key, targets.values())), {key for key, _ in requests}
     clashing = [key for key, target in targets.items() if wanted[_key(target)] > 1 or _key(target) in taken]
     taken.update(wanted)
     for key in clashing:
@@ -201,6 +206,14 @@ def _names(photo, folder, addition):
     stem = photo.stem if is_photo(photo.name) else photo.name  # of "12.5.2024", no part is lost
     tails = chain([stem, photo.name], (f"{photo.name}-{number}" for number in count(2)))
     return (folder / f"{tail}{addition}.png" for tail in tails)
+
+
+def _identity(path):
+    """What two paths share if they are the same photo: `a.jpg` and `A.jpg` can be two photos, or one."""
+    try:
+        return _key(path), path.stat().st_ino
+    except OSError:  # a link to a file that is gone
+        return _key(path), 0
 
 
 def _key(path):

@@ -66,14 +66,18 @@ def read_manifest(path: Path | str) -> dict[str, Found]:
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
     if not {"image", "mask"} <= set(reader.fieldnames):
         raise ValueError(f"{path}: the first line must name the columns image and mask, found {header[:100]!r}")
+    named = [name for name in reader.fieldnames if name]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise ValueError(f"{path}: the first line names the column {twice[0]} twice; give each column its own name")
     splits: dict[str, Found] = {}
-    lines: dict[Path, int] = {}
+    lines: dict[str, int] = {}
     with _line_named(path, reader):
         for row in filter(_is_filled, reader):
             split, pair = _parsed(path.parent, row)
-            if pair.image in lines:
-                raise ValueError(f"{shown(pair.image)} is already in line {lines[pair.image]}")
-            lines[pair.image] = reader.line_num
+            place = os.path.abspath(pair.image)
+            if place in lines:
+                raise ValueError(f"{shown(pair.image)} is already in line {lines[place]}")
+            lines[place] = reader.line_num
             found = splits.setdefault(split, Found([], [], [], []))
             if not pair.truth.is_file():
                 found.photos_alone.append(pair.image)

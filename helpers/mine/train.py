@@ -6,6 +6,7 @@ of them: they keep what it knows already. The photos that are kept out are never
 
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,7 +161,8 @@ def _cutouts(project: Project, pairs: list[Pair]) -> list[Pair]:
     """The people of checked pairs as transparent pictures, written where they are not there yet or older."""
     cutouts = []
     for pair in pairs:
-        path = project.work / "cutouts" / f"{pair.truth.parent.name}-{pair.truth.stem}.png"
+        checksum = zlib.crc32(str(pair.truth).encode(errors="surrogateescape"))  # stems of sub-folders may be equal
+        path = project.work / "cutouts" / f"{checksum:08x}-{pair.truth.stem[:40]}.png"
         if not path.is_file() or path.stat().st_mtime_ns < pair.truth.stat().st_mtime_ns:
             photo, alpha = read_pair(pair, least=640)
             colours = foreground_colours(photo, (alpha / 255).astype(np.float32))

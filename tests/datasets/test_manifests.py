@@ -145,6 +145,7 @@ def test_as_spreadsheets_write_it(separator, newline, splits, tmp_path):
     ("images/one.png,masks/one.png,val,gray,0", "unknown reading 'gray'; known are classes, grey, opacity"),
     ("images/one.png,masks/one.png,val,grey,rough", "unknown rough 'rough'; known are 0, no, false, 1, yes, true"),
     ("images/ünter.png,masks/one.png,val,grey,0", "images/ünter.png is already in line 2"),
+    ("images/../images/ünter.png,masks/one.png,val,grey,0", "images/ünter.png is already in line 2"),
 ])  # fmt: skip
 def test_a_row_that_cannot_be_understood_is_named_by_its_line(row, complaint, splits, tmp_path):
     rows = "images/ünter.png,masks/one.png,train,,", "cutouts/four.png,masks/one.png,test,,no", row
@@ -174,6 +175,12 @@ def test_a_file_without_the_columns_is_no_manifest(text, tmp_path):
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"manifest\.csv: the first line must name the columns image and mask"):
         read_manifest(tmp_path / "manifest.csv")
+
+
+def test_a_column_that_is_named_twice_is_no_guess(tmp_path):
+    path = written(tmp_path / "manifest.csv", "a.jpg,a.png,b.png,,", header="image,mask,Mask,,")
+    with pytest.raises(ValueError, match=r"manifest\.csv: the first line names the column mask twice; give each"):
+        read_manifest(path)
 
 
 def test_other_encodings_are_refused(tmp_path):
