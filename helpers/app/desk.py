@@ -182,8 +182,10 @@ def open_checked(path: Path | str) -> tuple[Image.Image, str]:
         return photo, f"{path.name}: {note}" if note else ""
     except Refused:
         raise
-    except ValueError:
-        raise Refused(f"{path.name}: not a readable picture, or a huge one") from None
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        known = reason if str(path.parent) not in reason else "not a readable picture, or a huge one"
+        raise Refused(f"{path.name}: {known}") from None
 
 
 def _new_folder(parent: Path | None = None) -> Path:

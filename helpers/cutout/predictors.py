@@ -6,6 +6,7 @@ float32 in [0, 1], which are never stretched. Any number of threads may call it.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.files.kinds import HEAD, kind_of
 from helpers.network_input import DEVIATION, LARGEST, MEAN, trained_size
 from helpers.startup import thread_limit
 
@@ -55,6 +57,12 @@ class TorchPredictor:
         return maps[:, 0].float().cpu().numpy()
 
 
+_TAKE = "take a file that python -m helpers.export wrote, or a U²-Net's in ONNX"
+
+MAPS = 7
+"""The number of outputs of a U²-Net in ONNX: the fused map and six side outputs."""
+
+
 class OnnxPredictor:
     """An .onnx file: one of ours, or another that takes one normalised picture and answers with a map in [0, 1] first.
 
@@ -76,19 +84,27 @@ class OnnxPredictor:
             notes = {key: json.loads(metadata[key]) for key in ("config", "network") if key in metadata}
             network, trained = notes.get("network", self.path.stem), trained_size(notes)
         except (ValueError, IndexError, RecursionError) as error:  # no UTF-8, no output at all, no JSON
-            raise ValueError(f"{self.path}: its names or notes cannot be read ({error})") from error
+            raise ValueError(f"{self.path}: its names or notes cannot be read ({error}); {_TAKE}") from error
         shape = shapes[0] if len(shapes) == 1 else []
         sizes = [side for side in shape if isinstance(side, int)]
         if (len(shape) != 4 or isinstance(shape[1], int) and shape[1] != 3 or inputs[0].type != "tensor(float)"
                 or not all(0 < side <= LARGEST for side in sizes)):  # fmt: skip
             found = "; ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
-            raise ValueError(f"{self.path}: expected one input of (batch, 3, height, width) floats, found {found}")
+            raise ValueError(
+                f"{self.path}: expected one input of (batch, 3, height, width) floats, found {found}; {_TAKE}"
+            )
         self.mean, self.deviation = (255 * np.array(each, np.float32).reshape(3, 1, 1) for each in (MEAN, DEVIATION))
         self.alone = shape[0] == 1
         self.fixed = tuple(shape[2:]) if all(isinstance(side, int) for side in shape[2:]) else None
         self.trained = self.fixed[0] if self.fixed and "image_size" not in notes.get("config", {}) else trained
         if not isinstance(network, str) or not network.isprintable():
-            raise ValueError(f"{self.path}: its notes name no network: {network!r:.80}")
+            raise ValueError(f"{self.path}: its notes name no network: {network!r:.80}; {_TAKE}")
+        if "network" not in notes and len(self.session.get_outputs()) != MAPS:
+            print(
+                f"{self.path}: does not say what network it is, and is used as a U²-Net; another network, such as "
+                f"IS-Net or MODNet, needs other inputs, and its cutouts will be wrong. If it is another one, {_TAKE}",
+                file=sys.stderr,
+            )
         unit = self.session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.name = f"{network}, onnxruntime, {unit}"
 
@@ -121,14 +137,21 @@ class OnnxPredictor:
                 f"{self.path}: does not compute on {len(images)} pictures like these ({reason})"
             ) from error
         if maps.shape != (len(images), 1, *images.shape[2:]) or maps.dtype.kind != "f":
-            raise ValueError(f"{self.path}: its first output is {maps.shape}, not a map of each picture")
+            raise ValueError(f"{self.path}: its first output is {maps.shape}, not a map of each picture; {_TAKE}")
         if not -0.01 <= maps.min() <= maps.max() <= 1.01:  # nor if there is no number among them
-            raise ValueError(f"{self.path}: answers with {maps.min():.3g} to {maps.max():.3g}, which is no alpha")
+            raise ValueError(
+                f"{self.path}: answers with {maps.min():.3g} to {maps.max():.3g}, which is no alpha; {_TAKE}"
+            )
         return maps[:, 0].clip(0, 1).astype(np.float32, copy=False)
 
 
 def _resized(image, size, interpolation=cv2.INTER_AREA):
     return cv2.resize(image, size[::-1], interpolation=interpolation)
+
+
+def _first_bytes(path):
+    with open(path, "rb") as file:
+        return file.read(HEAD)
 
 
 def _session(source, path, device):
@@ -153,4 +176,6 @@ def _session(source, path, device):
     try:
         return onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=False)
     except Exception as error:  # a type of its own for every way in which a file can be wrong
-        raise ValueError(f"{path}: not a readable ONNX model ({str(error).splitlines()[0]})") from error
+        start = source[:HEAD] if isinstance(source, bytes) else _first_bytes(path)
+        reason, to_do = kind_of(start) or (str(error).splitlines()[0], _TAKE)
+        raise ValueError(f"{path}: not a readable ONNX model ({reason}); {to_do}") from error

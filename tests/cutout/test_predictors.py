@@ -123,8 +123,11 @@ def test_an_onnx_file_is_fed_with_the_same_input_as_torch(tmp_path):
     assert predict.size_for() == 96 and predict.size_for(64) == 64
 
 
-def test_an_onnx_file_without_notes_is_taken_for_a_u2net_of_320(tmp_path):
+def test_an_onnx_file_without_notes_is_taken_for_a_u2net_of_320(tmp_path, capsys):
     predict = OnnxPredictor(write_onnx(tmp_path / "grey.onnx"))
+    assert "grey.onnx: does not say what network it is, and is used as a U²-Net" in capsys.readouterr().err
+    OnnxPredictor(write_onnx(tmp_path / "told.onnx", metadata=[("network", '"u2net"')]))
+    assert capsys.readouterr().err == ""
     assert predict.size_for() == 320
     assert predict.name.startswith("grey, onnxruntime, ")
 
@@ -190,8 +193,13 @@ def test_what_cannot_be_computed_or_is_no_number_is_refused_by_name(tmp_path):
 def test_a_damaged_or_missing_onnx_file_is_named(tmp_path):
     pytest.importorskip("onnxruntime")
     (tmp_path / "broken.onnx").write_bytes(b"no model")
-    with pytest.raises(ValueError, match="broken.onnx: not a readable ONNX model"):
+    with pytest.raises(ValueError, match="broken.onnx: not a readable ONNX model .*take a file that python -m"):
         OnnxPredictor(tmp_path / "broken.onnx")
+    (tmp_path / "page.onnx").write_bytes(b"<!doctype html>")
+    with pytest.raises(
+        ValueError, match=r"page.onnx: not a readable ONNX model \(a web page, not .*; download the file"
+    ):
+        OnnxPredictor(tmp_path / "page.onnx")
     with pytest.raises(FileNotFoundError, match="nowhere.onnx"):
         OnnxPredictor(tmp_path / "nowhere.onnx")
 
