@@ -1,6 +1,7 @@
 """A folder of predicted mattes measured against ground truths: every picture scored, in several processes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from helpers.datasets.ground_truth import CLASSES, read_ground_truth
 from helpers.datasets.pairs import Pair
 from helpers.files.folders import pictures_below
 from helpers.files.parallel import in_parallel
-from helpers.files.photos import open_picture, read_grey
+from helpers.files.photos import grey_values, open_picture, read_grey
 from helpers.files.text import fault_of
 from helpers.metrics.errors import (
     boundary_iou,
@@ -25,6 +26,7 @@ from helpers.metrics.table import Score, Scores
 
 Place = Callable[[Truth], str | int | Path | None]
 FAINT_PREDICTION = "predictions that stay below half"
+FULL_PREDICTION = "predictions without background"
 
 
 def score_folders(
@@ -138,13 +140,25 @@ def _score(job: _Job, convention: str) -> Score:
         metrics["whole"]["boundary_iou"] = boundary_iou(pred / 255, matte)
     if 0 < pred.max() < 128:
         remarks.append((FAINT_PREDICTION, f"{job.prediction}: at most {pred.max()} of 255"))
+    if pred.min() >= 128 > true.min():
+        remarks.append((FULL_PREDICTION, f"{job.prediction}: at least {pred.min()} of 255"))
     return Score(job.name, true.shape, metrics, empty, faults, remarks)
 
 
 def _read_prediction(path: Path) -> NDArray[np.uint8]:
-    """A prediction as (H, W) uint8: the alpha channel of a cutout, else the grey values."""
+    """A prediction as (H, W) uint8: the alpha channel of a cutout, otherwise grey as it is.
+
+    A grey picture that is opaque everywhere, as some programs save masks, is no cutout; nor is one with a single
+    transparent value.
+    """
     picture = open_picture(path)
-    return np.array(picture.convert("RGBA").getchannel("A")) if picture.has_transparency_data else read_grey(path)
+    if not picture.has_transparency_data or picture.mode in ("1", "L"):
+        return grey_values(picture, path)
+    alpha = np.array(picture.convert("RGBA").getchannel("A"))
+    if alpha.min() == 255:
+        with suppress(ValueError):  # in colour
+            return grey_values(picture, path)
+    return alpha
 
 
 def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -377,3 +377,30 @@ def test_as_a_command_and_in_several_processes(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{score_folders(tmp_path / 'pred', tmp_path / 'true', workers=1)}\n"
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_a_mask_that_is_saved_as_an_opaque_or_partly_transparent_picture_is_read_by_its_grey(tmp_path):
+    """matplotlib saves grey as opaque RGBA; optimisers name a single grey as transparent."""
+    grey = np.zeros((32, 32), np.uint8)
+    grey[8:24, 8:24], grey[8, 8:24] = 255, 120
+    mask = Image.fromarray(grey)
+    for folder in ("true", "pred"):
+        (tmp_path / folder).mkdir()
+    for name, picture, options in (
+        ("rgba", mask.convert("RGBA"), {}), ("la", mask.convert("LA"), {}), ("one", mask, {"transparency": 0}),
+    ):  # fmt: skip
+        mask.save(tmp_path / "true" / f"{name}.png")
+        picture.save(tmp_path / "pred" / f"{name}.png", **options)
+    scores = score_folders(tmp_path / "pred", tmp_path / "true", workers=1)
+    assert [score.metrics["whole"]["mad"] for score in scores.scores] == [0, 0, 0]
+    assert scores.remarks() == []
+
+
+def test_a_photo_in_the_place_of_a_prediction_is_told(tmp_path):
+    for folder in ("true", "pred"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(np.pad(np.full((16, 16), 255, np.uint8), 8)).save(tmp_path / "true" / "a.png")
+    path = tmp_path / "pred" / "a.png"
+    Image.new("RGBA", (32, 32), (200, 100, 50, 255)).save(path)
+    scores = score_folders(tmp_path / "pred", tmp_path / "true", workers=1)
+    assert scores.remarks() == [f"predictions without background: 1 ({path}: at least 255 of 255)"]
