@@ -71,7 +71,8 @@ class Config:
         max_lr: peak of the one-cycle learning rate, the report's Adam rate as well; `auto`: by the range test.
         clip: longest gradient that is not shortened (0: any).
         ema: decay of the running average of the weights, such as .999, that is validated and kept (0: none).
-        freeze_encoder: train the decoder only, for small data sets; needs weights to start from.
+        freeze_encoder: train the decoder only, for small data sets, and keep the statistics of all batch norms; needs
+            weights to start from.
         loss: `report`, `notebook` for the published notebook's, `cross_entropy`, or `l1`, whose edges are sharper. The
             last two put another error in the place of the report's RMSE, in the transition term as well.
         edge_weight: λ, the weight of the transition term (≥ 0). Default: the loss's own, 4 for `notebook`, else 1.

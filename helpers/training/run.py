@@ -114,10 +114,15 @@ class Run:
         return self.validated and (self.epoch >= self.config.epochs or impatient)
 
     def set_training(self) -> None:
-        """Put the model into training; a frozen encoder's batch norms keep their statistics."""
+        """Put the model into training.
+
+        With a frozen encoder, all batch norms keep their statistics: few photos would give worse ones than many gave.
+        """
         self.network.train()
         if self.config.freeze_encoder:
-            self.model.encoder.eval()
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
     def record(self, loss: torch.Tensor, indices: torch.Tensor | None) -> None:
         """Count one step. `loss` is its scalar loss, which the device may still be computing."""

@@ -225,14 +225,11 @@ def test_a_frozen_encoder_stays_bit_by_bit_and_the_decoder_learns(weights, make_
     validate(run, val_loader)
     train_epoch(run)
     assert {name.split(".")[0] for name in before} == {"encoder", "decoder", "sides", "fuse"}
-    statistics = 0
-    for name, tensor in run.model.state_dict().items():
-        if name.startswith("encoder"):
-            assert torch.equal(tensor, before[name]), name
-            statistics += name.endswith("running_mean")
-        else:
-            assert not torch.equal(tensor, before[name]), name
-    assert statistics == sum(name.endswith("running_mean") and name.startswith("encoder") for name in before) > 0
+    kept = ("running_mean", "running_var", "num_batches_tracked")  # what batch norms know of earlier photos
+    assert sum(name.endswith(kept) for name in before) > 100
+    changed = {name for name, tensor in run.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"decoder", "sides", "fuse"}
+    assert not any(name.endswith(kept) for name in changed)
     assert run.model.decoder.training
 
 
