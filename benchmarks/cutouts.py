@@ -71,7 +71,7 @@ def command(repeats=2):
         write_onnx(weights, folder / "lite.onnx")
         os.environ["U2NET_HOME"] = str(folder)  # rembg takes models from there only
         model = json.dumps({"model_path": str(folder / "lite.onnx")})
-        theirs = [
+        rembg = [
             str(Path(sys.executable).with_name("rembg")),
             "p",
             "-m",
@@ -83,8 +83,8 @@ def command(repeats=2):
         ours = [sys.executable, "-m", "helpers.cutout", "--weights", folder / "lite.onnx", folder / "photos", "-o"]
         turns = []
         for turn in range(repeats):
-            turns.append((_measured(*theirs, folder / f"theirs{turn}"), _measured(*ours, folder / f"ours{turn}")))
-            for name in ("theirs", "ours"):
+            turns.append((_measured(*rembg, folder / f"rembg{turn}"), _measured(*ours, folder / f"ours{turn}")))
+            for name in ("rembg", "ours"):
                 if len(list((folder / f"{name}{turn}").glob("*.png"))) != PHOTOS:
                     raise RuntimeError(f"{name}: not all photos were cut out")
         os.environ["PORTRAIT_CACHE"] = str(folder / "kept")
@@ -128,12 +128,12 @@ sys.exit(done.returncode)
 
 def _measured(*arguments):
     """(seconds, megabytes at most) of a command, as the system counted them."""
-    command, told = [sys.executable, "-S", "-c", MEASURE, *arguments], {}
+    command, results = [sys.executable, "-S", "-c", MEASURE, *arguments], []
 
     def run():
-        told["done"] = subprocess.run(command, capture_output=True, text=True)
+        results.append(subprocess.run(command, capture_output=True, text=True))
 
-    took, done = seconds(run), told["done"]
+    took, done = seconds(run), results[-1]
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stderr}")
     return took, int(done.stdout) / 1024

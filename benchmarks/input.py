@@ -51,8 +51,8 @@ def rows(repeats=3, visits=8):
 def make_originals(folder, count):
     """A data set of `count` training and 8 validation portraits in EasyPortrait's layout, as large as a phone's.
 
-    Made portraits are enlarged and get a sensor's noise, or their files would be too small; the masks are the made
-    class ids. Returns the folder.
+    The synthetic portraits are enlarged and get the noise of a sensor: without it their files would be too small. The
+    masks are their class ids. Returns the folder.
     """
     for split, numbers in (("train", range(count)), ("val", range(count, count + 8))):
         images, annotations = (Path(folder) / kind / split for kind in ("images", "annotations"))

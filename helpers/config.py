@@ -34,8 +34,8 @@ def _in_one_line(init: Callable[..., None]) -> Callable[..., None]:
         try:
             init(self, *values, **fields)
         except ValidationError as error:
-            told = {str(fault["loc"][0]) if fault["loc"] else "": fault for fault in error.errors()}
-            raise ValueError("; ".join(_refusal(name, fault) for name, fault in told.items())) from None
+            faults = {str(fault["loc"][0]) if fault["loc"] else "": fault for fault in error.errors()}
+            raise ValueError("; ".join(_refusal(name, fault) for name, fault in faults.items())) from None
 
     return checked
 
@@ -164,17 +164,17 @@ def field_rules() -> dict[str, dict[str, Any]]:
 def allowed(name: str) -> str:
     """The values that a field may have, in words."""
     words = {"integer": "a whole number", "number": "a finite number", "boolean": "true or false", "string": "a text"}
-    told = []
+    values = []
     for rule in field_rules()[name].get("anyOf", [field_rules()[name]]):
         if "enum" in rule or "const" in rule:
-            told.append(", ".join(rule.get("enum", [rule.get("const")])))
+            values.append(", ".join(rule.get("enum", [rule.get("const")])))
             continue
         text = words[rule["type"]]
         text += f", {rule['minimum']:g} or more" if "minimum" in rule else ""
         text += f" above {rule['exclusiveMinimum']:g}" if "exclusiveMinimum" in rule else ""
         text += f" and below {rule['exclusiveMaximum']:g}" if "exclusiveMaximum" in rule else ""
-        told.append(text)
-    return ("one of " if "enum" in field_rules()[name] else "") + " or ".join(told)
+        values.append(text)
+    return ("one of " if "enum" in field_rules()[name] else "") + " or ".join(values)
 
 
 PRESETS = {

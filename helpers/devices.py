@@ -56,8 +56,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether PyTorch raised `error` because memory ran out: CUDA has a class for it, MPS and CPUs only the message."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    told = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
+    messages = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in messages)
 
 
 def free_memory(device: torch.device) -> None:

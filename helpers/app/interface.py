@@ -71,7 +71,7 @@ class _LocalOnly:
             if message["type"] == "http.response.start":
                 is_page = any(name == b"content-type" and b"text/html" in value for name, value in message["headers"])
                 message = message | {"headers": [*message["headers"], (b"content-security-policy", self.policy)]}
-            elif is_page:  # spaces instead, as the length has been told
+            elif is_page:  # spaces instead: the header has already named the length
                 message = message | {"body": FOREIGN.sub(lambda found: b" " * len(found[0]), message["body"])}
             await send(message)
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from helpers.files.photos import grey_values, has_grey_palette, is_lossy, open_picture
+from helpers.files.grey import grey_values, has_grey_palette, is_lossy
+from helpers.files.photos import open_picture
 
 READINGS = ("classes", "grey", "opacity")
 """What the values of a ground truth are: class ids, of which all but 0 are the person (EasyPortrait); grey values, 0 to

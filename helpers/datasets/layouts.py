@@ -42,13 +42,33 @@ def recognise(folder: Path | str) -> str:
 
 
 def find_splits(folder: Path | str, truth: str = "annotations", layout: str | None = None) -> dict[str, Found]:
-    """{split: `Found`} of a data set, in the order of `SPLITS`; splits without any file are left out.
+    """The files of every split of a data set.
 
-    `truth="mattes"` takes the exact alphas of the synthetic data set. All other layouts have one kind of ground truth.
-    `layout` names one of `LAYOUTS`; without it the layout is recognised. The sets of P3M-500 are benchmarks and always
-    the test split. A layout without a validation split gets one by `helpers.datasets.splits.with_validation`.
-    Raises ValueError for an unknown layout, a folder with several layouts and a malformed manifest, and
-    FileNotFoundError if the folder is missing, has no known layout or holds neither photos nor ground truths.
+    Parameters
+    ----------
+    folder : path
+        The folder of the data set.
+    truth : str
+        "mattes" takes the exact alphas of the synthetic data set. Other layouts have one kind of ground truth.
+    layout : str, optional
+        One of `LAYOUTS`. By default, the layout is recognised.
+
+    Returns
+    -------
+    dict of str to Found
+        In the order of `SPLITS`. Splits without any file are left out.
+
+    Raises
+    ------
+    ValueError
+        The layout is unknown, the folder has several layouts, or a manifest is malformed.
+    FileNotFoundError
+        The folder is missing, has no known layout, or holds neither photos nor ground truths.
+
+    Notes
+    -----
+    The sets of P3M-500 are benchmarks, so they are always the test split. A layout without a validation split gets one
+    by `helpers.datasets.splits.with_validation`.
     """
     return _find(folder, truth, layout)[1]
 

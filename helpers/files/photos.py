@@ -16,6 +16,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
 from helpers.files.claimed_size import check_claimed_size
 from helpers.files.colour_profiles import in_colour
+from helpers.files.grey import grey_values
+from helpers.files.grey import has_grey_palette as has_grey_palette  # old import path
+from helpers.files.grey import is_lossy as is_lossy  # old import path
 from helpers.files.headers import ORIENTATION, colours_of, jpeg_resolution, orientation_of
 from helpers.files.kinds import HEAD, kind_of_picture
 from helpers.files.png import read_colour_chunks
@@ -25,9 +28,6 @@ REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while 
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 """Pillow's names of the photo formats. Some other formats start programs: EPS starts Ghostscript."""
-
-GREY = 4
-"""The largest difference of red, green and blue in a palette's grey: some programs round the values."""
 
 READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11.3'"}
 """Extensions of photos that not every installation reads, and the package to install for them."""
@@ -241,52 +241,8 @@ def picture_size(path: Path | str) -> tuple[int, int]:
 
 
 def read_grey(path: Path | str) -> NDArray[np.uint8]:
-    """A mask, trimap or annotation file as (H, W) uint8, see `grey_values`; errors as in `open_picture`, too."""
+    """A mask, trimap or annotation file as (H, W) uint8. Errors as in `open_picture` and in `grey_values`."""
     return grey_values(open_picture(path), path)
-
-
-def grey_values(picture: Image.Image, path: str | Path) -> NDArray[np.uint8]:
-    """The values of a PIL picture without colours, as (H, W) uint8; `path` is for the message.
-
-    With a palette they are its grey values if all colours in use are grey, otherwise the indices.
-    Raises ValueError for a picture in colour.
-    """
-    if picture.mode == "1" or has_grey_palette(picture):
-        picture = picture.convert("L")
-    elif picture.mode in ("RGB", "LA", "RGBA") and _is_grey(picture):
-        picture = picture.getchannel(0)
-    if picture.mode not in ("L", "P"):
-        raise ValueError(
-            f"{path}: a mask must be one channel of 8 bits, found mode {picture.mode}; save it as grey PNG of 8 bits"
-        )
-    return np.array(picture)
-
-
-def has_grey_palette(picture: Image.Image) -> bool:
-    """Whether a PIL picture has a palette and uses only greys of it."""
-    if picture.mode != "P":
-        return False
-    palette = np.array(picture.getpalette() or [], int).reshape(-1, 3)
-    used = [index for index, count in enumerate(picture.histogram()[:256]) if count]
-    return max(used) < len(palette) and bool((np.ptp(palette[used], axis=1) <= GREY).all())
-
-
-def is_lossy(picture: Image.Image, path: Path | str) -> bool:
-    """Whether the compression of a file, opened as this PIL picture, may have changed its values."""
-    if picture.format == "WEBP":
-        return b"VP8L" not in Path(path).read_bytes()
-    if picture.format == "TIFF":
-        return picture.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
-    return picture.format not in ("PNG", "BMP", "GIF", "PPM")
-
-
-def _is_grey(picture):
-    """Whether the colour channels of a picture are the same and nothing in it is transparent."""
-    *colours, last = picture.split()
-    if picture.mode.endswith("A") and last.getextrema() != (255, 255):
-        return False
-    colours += [last] * (not picture.mode.endswith("A"))
-    return all(np.array_equal(colours[0], other) for other in colours[1:])
 
 
 def sample_portraits() -> list[Path]:

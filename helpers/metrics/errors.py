@@ -119,11 +119,29 @@ def alpha_errors(alpha: NDArray, true: NDArray) -> tuple[float, float, float]:
 
 
 def transition_band(true: ArrayLike, width: int = 15) -> NDArray[np.bool_]:
-    """Pixels (bool, (H, W)) within `width` // 2 of a change in the matte `true`, (H, W) in [0, 1].
+    """The pixels near a change in a matte.
 
-    The report's m_d: dilation and erosion with a `width` × `width` square differ there. Beyond the image's border there
-    is nothing to differ from, so a constant matte has an empty band, on which `matting_metrics` refuses to measure.
-    Raises ValueError unless `width` is odd and positive.
+    Parameters
+    ----------
+    true : array_like
+        The ground truth, (H, W) in [0, 1].
+    width : int
+        The side of the square in pixels, odd. The band contains all pixels within `width` // 2 of a change.
+
+    Returns
+    -------
+    numpy.ndarray
+        The band, (H, W) bool.
+
+    Raises
+    ------
+    ValueError
+        `width` is not an odd positive whole number, or `true` is no matte.
+
+    Notes
+    -----
+    This is m_d of the report: dilation and erosion with a `width` × `width` square differ there. The image border
+    is no change. A constant matte therefore has an empty band, and `matting_metrics` refuses to measure on it.
     """
     if not isinstance(width, Integral) or width < 1 or width % 2 == 0:
         raise ValueError(f"width is {width!r}: give an odd positive whole number, so that the square has a centre")

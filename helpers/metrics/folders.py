@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from helpers.datasets.ground_truth import CLASSES, read_ground_truth
 from helpers.datasets.pairs import Pair
 from helpers.files.folders import pictures_below
+from helpers.files.grey import grey_values
 from helpers.files.parallel import in_parallel
-from helpers.files.photos import grey_values, open_picture, read_grey
+from helpers.files.photos import open_picture, read_grey
 from helpers.files.text import fault_of
 from helpers.metrics.errors import (
     boundary_iou,

@@ -21,7 +21,7 @@ SMALLEST = 32
 """Pixels that the shorter side of a photo needs: the network halves a picture five times."""
 
 SMALL = 200
-"""Pixels of the shorter side below which a photo is told to be small: hair cannot be seen in it."""
+"""Pixels of the shorter side below which a photo is called small: hair cannot be seen in it."""
 
 MANY = 64
 """Photos from which on several processes read them: starting these takes seconds."""

@@ -123,7 +123,7 @@ class Project:
         self.photos[name] = replace(self.photos[name], **changes)
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Take a photo out of the project, for a reason that its owner is told."""
+        """Take a photo out of the project, and keep the reason for its owner."""
         self.left_out[self.photos.pop(name).file] = reason
 
     def photo_file(self, photo: Photo) -> Path:

@@ -1,4 +1,4 @@
-"""The last step: is the new network better? Measured on the photos kept out, told in one HTML file without a server."""
+"""The last step: is the new network better? Measured on the photos kept out, as one HTML file."""
 
 import base64
 import html

@@ -45,11 +45,11 @@ def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_c
         desk = desk_of(path)
         desk.reload()
         if not desk.project.photos:
-            return gr.update(choices=[], value=None), *told(desk)
+            return gr.update(choices=[], value=None), *state_of(desk)
         choices = desk.choices()
-        return gr.update(choices=choices, value=choices[0][1]), *told(desk)
+        return gr.update(choices=choices, value=choices[0][1]), *state_of(desk)
 
-    def told(desk: MineDesk) -> tuple:
+    def state_of(desk: MineDesk) -> tuple:
         lines = "\n".join(what_is_next(desk.project))
         there = [desk.project.work / name for name in (REPORT, SHEET) if (desk.project.work / name).is_file()]
         copies = tempfile.mkdtemp() if there else ""  # the page hands out temporary files only

@@ -68,10 +68,27 @@ def keep_checkpoints(run: Any, folder: Path | str) -> list[str]:
 
 
 def resume(run: Any, folder: Path | str) -> bool:
-    """Continue from the latest checkpoint in `folder` if it is of this very run. Returns whether there was one.
+    """Continue from the latest checkpoint in `folder`.
 
-    Leaves the run as it is and raises ValueError if the checkpoint is damaged, as in `read_latest`. Raises `OtherRun`,
-    which names what differs, if it belongs to a run with another recipe or to another version of this project.
+    Parameters
+    ----------
+    run : Run
+        A run with the same recipe as the checkpoint. Its whole state is replaced by that of the checkpoint.
+    folder : path
+        The folder of the checkpoints.
+
+    Returns
+    -------
+    bool
+        False if the folder holds no latest checkpoint. The run is then unchanged.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is damaged, as in `read_latest`. The run is unchanged.
+    OtherRun
+        The checkpoint belongs to a run with another recipe, or to another version of this project. The message names
+        the differences. The run is unchanged.
     """
     path, state = Path(folder) / LATEST, read_latest(folder)
     if state is None:
@@ -82,11 +99,12 @@ def resume(run: Any, folder: Path | str) -> bool:
             f"{path}: from a run with another {', '.join(differing)}; give the new run a folder of its own, "
             "or set the old files aside with helpers.training.checkpoints.set_aside"
         )
-    ours, theirs = _fields(run.state_dict()), _fields(state)
-    if ours != theirs:
-        strange = [f"lacks {name}" for name in ours - theirs] + [f"holds the unknown {name}" for name in theirs - ours]
+    expected, stored = _fields(run.state_dict()), _fields(state)
+    if expected != stored:
+        lacking = [f"lacks {name}" for name in expected - stored]
+        unknown = [f"holds the unknown {name}" for name in stored - expected]
         raise OtherRun(
-            f"{path}: written by another version of this project, it {', '.join(sorted(strange))}; "
+            f"{path}: written by another version of this project, it {', '.join(sorted(lacking + unknown))}; "
             "go on with that version, or give the new run a folder of its own"
         )
     run.load_state_dict(state)
@@ -98,20 +116,20 @@ def take_up(run: Any, folder: Path | str) -> str:
 
     Another run's checkpoints are set aside. A damaged latest checkpoint is replaced by the newest whole one.
     """
-    told = []
+    messages = []
     while True:
         try:
             resumed = resume(run, folder)
         except OtherRun as error:
-            told.append(f"{error}\nset aside in {set_aside(folder)}; a new run")
+            messages.append(f"{error}\nset aside in {set_aside(folder)}; a new run")
             break
         except ValueError as error:  # the latest one is damaged and is renamed, so it is not read again
             newest = replace_damaged(folder)
-            told.append(f"{error}\nkept as {LATEST}.damaged; {newest or 'no checkpoint'} takes its place")
+            messages.append(f"{error}\nkept as {LATEST}.damaged; {newest or 'no checkpoint'} takes its place")
         else:
-            told.append(f"resumed after step {run.step}" if resumed else "a new run")
+            messages.append(f"resumed after step {run.step}" if resumed else "a new run")
             break
-    return "\n".join(told)
+    return "\n".join(messages)
 
 
 def read_latest(folder: Path | str) -> dict[str, Any] | None:
@@ -130,8 +148,8 @@ def read_latest(folder: Path | str) -> dict[str, Any] | None:
         if newest is None:
             raise
         epoch, name = newest
-        way_out = f"{name} beside it is whole: copy it over {LATEST} to go on after epoch {epoch}"
-        raise ValueError(f"{error}; {way_out}") from error
+        remedy = f"{name} beside it is whole: copy it over {LATEST} to go on after epoch {epoch}"
+        raise ValueError(f"{error}; {remedy}") from error
 
 
 def _newest_whole(folder):

@@ -94,7 +94,7 @@ class TensorBoard:
 
 
 def _put_before_now(folder: Path) -> None:
-    """Rename the event files of earlier runs if the name of a new file would not come after theirs.
+    """Rename the event files of earlier runs if the name of a new file would not come after their names.
 
     TensorBoard reads the files of a folder in the order of their names, which begin with the second of their start; a
     file that it reads later replaces steps of those before. The order would be wrong for a run that is resumed within

@@ -33,11 +33,24 @@ SAVE_EVERY = 600
 
 
 def train_epoch(run: Run, after_batch: Callable[[Run], object] | None = None) -> None:
-    """Train from where `run` stands to the end of the epoch, with a progress bar.
+    """Train to the end of the current epoch, with a progress bar.
 
-    `after_batch(run)` is called after every batch, when the run can be saved and resumed. The bar's `data` is the share
-    of the time spent waiting for the loader: keep it small by more workers or a prepared copy.
-    Raises FloatingPointError when a loss is no longer finite; the checkpoints stay as they are.
+    Parameters
+    ----------
+    run : Run
+        Training begins at the batch that this run has reached.
+    after_batch : callable, optional
+        `after_batch(run)` is called after every batch. The run can be saved and resumed there.
+
+    Raises
+    ------
+    FloatingPointError
+        A loss is no longer finite. The checkpoints stay as they are.
+
+    Notes
+    -----
+    `data` in the progress bar is the share of the time spent on waiting for the loader. More workers or a prepared copy
+    of the data set make it smaller.
     """
     run.set_training()
     run.loader.batch_sampler.seek(run.epoch, run.batch)
@@ -119,10 +132,31 @@ def validate(run: Run, loader: Loader) -> float:
 
 
 def fit(run: Run, val_loader: Loader, folder: Path | str, save_every: float = SAVE_EVERY) -> None:
-    """Train `run` to its end; checkpoints in `folder` after every epoch, and every `save_every` seconds in between.
+    """Train `run` to its end and write checkpoints.
 
-    Interrupted by Ctrl-C, or by a picture that cannot be read, the run is saved as it stands, be it in the middle of an
-    epoch or of its validation. Raises ValueError if another process trains in `folder`.
+    Parameters
+    ----------
+    run : Run
+        A new run or a resumed one.
+    val_loader : Loader
+        The validation photos. They are measured after every epoch.
+    folder : path
+        The folder of the checkpoints. It is made if it is missing. A checkpoint is written after every epoch.
+    save_every : float
+        Seconds after which a checkpoint is written in the middle of an epoch as well.
+
+    Raises
+    ------
+    ValueError
+        Another process trains in `folder`, the processes of this run do not stand at the same step, or a picture
+        cannot be read.
+    FloatingPointError
+        A loss is no longer finite.
+
+    Notes
+    -----
+    After Ctrl-C or an unreadable picture the run is saved as it is, even in the middle of an epoch or of the
+    validation. The exception is raised again.
     """
     main = run.accelerator.is_main_process
     Path(folder).mkdir(parents=True, exist_ok=True)  # an impossible folder fails now, not after the first epoch

@@ -199,7 +199,7 @@ class Run:
 
 def find_processes() -> Accelerator:
     """The `Accelerator` by which this process knows the others of a launch; precision and device are the runtime's."""
-    # without a GPU, Accelerate finds the other processes only if it is told that this is a CPU
+    # without a GPU, Accelerate finds the other processes only with cpu=True
     return Accelerator(cpu=best_runtime().device.type == "cpu", mixed_precision="no")
 
 
