@@ -4,8 +4,8 @@
     python -m helpers.experiments --preset protocol --seeds 0 1 2 3 4 5 \\
         --claims 1 2 3 4 5 6 7 --real SELFIES --real STREET --weights u2netp.pth --jobs 2
 
-That is docs/protocol.md. An interrupted table goes on with the same command: each run is stored when it ends, and what
-is stored is not repeated.
+That is docs/protocol.md. An interrupted table goes on with the same command: each run is stored when it ends, what
+is stored is not repeated, and a run that was stopped goes on where it was last saved.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from helpers.config import PRESETS, load_config
 from helpers.experiments.answers import answer_table, scale
 from helpers.experiments.claims import CLAIMS, LEGEND, RESULTS, claim_table, read_results
-from helpers.experiments.runs import measure_runs, missing_runs
+from helpers.experiments.runs import measure_runs, missing_runs, time_left
 from helpers.startup import begin, begin_training
 from helpers.synthetic.dataset import write_dataset
 
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.claims:
             runs = missing_runs(rows, options.claims, options.seeds, config, **data, full=options.with_full)
             print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs) or 'nothing that is missing'}")
+            print(time_left(rows, runs, config, options.jobs))
             write_dataset(data["made"], config.synthetic_count, config.synthetic_size, config.seed)
             failed = measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
             rows = read_results(options.out) if options.out.exists() else []

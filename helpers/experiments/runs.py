@@ -1,12 +1,14 @@
 """The runs of the report's claims: which are missing, and doing them, several at a time."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -55,6 +57,20 @@ def _is_full(name):
     return isinstance(changes, dict) and changes.get("network") == "u2net"
 
 
+def time_left(rows: Iterable[dict[str, Any]], runs: Sequence[tuple[str, int]], config: Config, jobs: int = 1) -> str:
+    """A sentence: how many `runs` are left and for how long, by the training seconds of the stored `rows`."""
+    seconds = {(row["variant"], row["seed"]): row["seconds"] for row in rows if row["preset"] == config.name}
+    trained = [spent for spent in seconds.values() if spent]
+    left = f"{len(runs)} runs are left"
+    if not runs or not trained:
+        return left + ("; how long they take is known after the first one" if runs else "")
+    usual, total = median(trained), 0.0
+    for name, _ in runs:
+        own = [spent for (other, _), spent in seconds.items() if other == name]
+        total += median(own) if own else usual
+    return f"{left}, about {total / jobs / 3600:.1f} hours of training at {jobs} at a time"
+
+
 def measure_runs(
     runs: Sequence[tuple[str, int]],
     config: Config,
@@ -66,41 +82,48 @@ def measure_runs(
 ) -> list[tuple[str, int]]:
     """Do the `runs` [(variant, seed)], `jobs` at a time, and store each in `out` when it ends; a line tells of each.
 
+    A run is saved in a folder of its own beside `out` until it is stored; an interrupted one goes on from there.
     Returns those whose loss did not stay finite; nothing of them is stored.
     """
     failed, started = [], time.perf_counter()
-    for number, ((name, seed), result) in enumerate(_done(runs, (config, made, real, weights), jobs), start=1):
+    for number, ((name, seed), result) in enumerate(_done(runs, (config, made, real, weights), jobs, out), start=1):
         if isinstance(result, FloatingPointError):
             failed.append((name, seed))
             outcome = f"failed: {result}"
         else:
             add_results(out, result)
+            shutil.rmtree(_unfinished(out, config, name, seed), ignore_errors=True)
             outcome = ", ".join(f"{row['set']} {row['region']} sad {row['sad']:.4f}" for row in result)
         tqdm.write(f"{number}/{len(runs)} after {time.perf_counter() - started:.0f} s: {name}, seed {seed}: {outcome}")
     return failed
 
 
-def _done(runs, rest, jobs):
+def _unfinished(out, config, name, seed):
+    """Where a run is saved until it is stored."""
+    return out.with_suffix(".unfinished") / f"{config.name}-{name}-{seed}"
+
+
+def _done(runs, rest, jobs, out):
     """Yield `(run, rows or FloatingPointError)` in the order of the runs."""
     if jobs == 1:
-        yield from ((run, _rows_or_error(run, rest)) for run in runs)
+        yield from ((run, _rows_or_error(run, rest, out)) for run in runs)
     else:
-        alone = partial(_one_of_several, rest=rest, threads=max(1, usable_cores() // jobs))
+        alone = partial(_one_of_several, rest=rest, out=out, threads=max(1, usable_cores() // jobs))
         yield from zip(runs, in_parallel(alone, runs, jobs, "runs", chunk=1))
 
 
-def _one_of_several(run, rest, threads):
+def _one_of_several(run, rest, out, threads):
     """A run with its share of the cores, and without bars: those of several would overwrite each other."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it takes minutes, so Ctrl-C doesn't wait for its end
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     torch.set_num_threads(threads)
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-        return _rows_or_error(run, rest)
+        return _rows_or_error(run, rest, out)
 
 
-def _rows_or_error(run, rest):
+def _rows_or_error(run, rest, out):
     try:
-        return run_variant(*run, *rest)
+        return run_variant(*run, *rest, _unfinished(out, rest[0], *run))
     except FloatingPointError as error:
         return error

@@ -22,16 +22,21 @@ from helpers.datasets.layouts import find_pairs
 from helpers.datasets.pairs import read_pair
 from helpers.devices import best_runtime
 from helpers.experiments.claims import CLAIMS, METRICS, REPORT, SYNTHETIC_ONLY, VARIANTS, Enlargement, config_of
+from helpers.files.atomic import whole_file
 from helpers.metrics.errors import matting_metrics, mean_metrics, transition_band
 from helpers.networks.pretrained import FOLDER, find_pretrained, find_shipped
 from helpers.samples.mixing import Source
 from helpers.synthetic.dataset import make_portrait
+from helpers.training.checkpoints import LATEST, take_up, write_checkpoint
 from helpers.training.loop import train_epoch
 from helpers.training.run import Run
 from helpers.training.setup import assemble
 
 MEASURED = 200
 """The most synthetic portraits that a network is measured on."""
+
+SAVE_EVERY = 60
+"""Seconds after which a training saves itself, to go on from there when it was stopped."""
 
 
 def run_variant(
@@ -41,25 +46,28 @@ def run_variant(
     made: Path,
     real: Sequence[Path] = (),
     weights: Path | str | None = None,
+    unfinished: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Train the variant `name` with `seed` and measure it. Returns its rows for `helpers.experiments.claims.RESULTS`.
 
     `made` is a folder of synthetic portraits: the run trains on them, and its result is measured on their test split
     against exact mattes. `real` may be data sets of photos: the run trains on them too, except for `SYNTHETIC_ONLY`,
     and is measured on their validation split. `weights` is the original authors' file, by default the one in
-    saved_models/. `config` is the preset. An `Enlargement` trains nothing and needs no data.
+    saved_models/. `config` is the preset. In the folder `unfinished` the training is saved every minute, and
+    goes on from there; the caller removes it when the rows are stored.
+    An `Enlargement` trains nothing and needs no data.
     Raises FileNotFoundError for missing data or weights, FloatingPointError for a loss that is not finite.
     """
     variant, stamp = VARIANTS[name], commit()
-    start, origin, started = start_of(name, weights), origin_of(name, made, real, weights), time.perf_counter()
+    start, origin = start_of(name, weights), origin_of(name, made, real, weights)
     if isinstance(variant, Enlargement):
         matter, runtime = load_matter(start), best_runtime()
         width = round(15 * variant.size / 320) | 1  # as wide a part of the portrait as 15 pixels are of 320, and odd
         found = {"made": measure(_enlarged(variant, seed, matter), width)}
         rate, steps, seconds = 0.0, 0, 0.0
     else:
-        run = _trained(name, seed, config, made, real, start)
-        rate, steps, seconds = float(run.config.max_lr), run.step, time.perf_counter() - started
+        run, seconds = _trained(name, seed, config, made, real, start, unfinished)
+        rate, steps = float(run.config.max_lr), run.step
         runtime = run.runtime
         matter = Matter(TorchPredictor(run.kept, runtime), run.config.image_size)
         pairs = {"made": find_pairs(made, "test", "mattes")[:MEASURED]} | ({"real": _held_out(real)} if real else {})
@@ -74,13 +82,29 @@ def run_variant(
     ]  # fmt: skip
 
 
-def _trained(name: str, seed: int, preset: Config, made: Path, real: Sequence[Path], start: Path | None) -> Run:
-    """The `Run` of a variant, trained to its end."""
-    config = config_of(name, seed, preset)
-    run, _ = assemble(config, sources_of(name, made, real), start)
-    while run.epoch < config.epochs:
-        train_epoch(run)
-    return run
+def _trained(
+    name: str, seed: int, preset: Config, made: Path, real: Sequence[Path], start: Path | None, folder: Path | None
+) -> tuple[Run, float]:
+    """The `Run` of a variant, trained to its end, and the seconds it took, those before an interruption included."""
+    started = saved = time.perf_counter()
+    run, _ = assemble(config_of(name, seed, preset), sources_of(name, made, real), start, folder=folder)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        take_up(run, folder)
+        clock = folder / "seconds.txt"
+        started -= float(clock.read_text()) if run.step and clock.exists() else 0.0
+
+    def save(run: Run) -> None:
+        nonlocal saved
+        if folder and time.perf_counter() - saved >= SAVE_EVERY:
+            write_checkpoint(folder / LATEST, run.state_dict())
+            saved = time.perf_counter()
+            with whole_file(clock) as temporary:
+                temporary.write_text(f"{saved - started:.1f}")
+
+    while run.epoch < run.config.epochs:
+        train_epoch(run, save)
+    return run, time.perf_counter() - started
 
 
 def measure(mattes: Iterable[tuple[NDArray, NDArray]], width: int = 15) -> dict[str, dict[str, float]]:

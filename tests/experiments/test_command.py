@@ -17,7 +17,7 @@ from helpers.cutout import load_matter
 from helpers.experiments import __main__ as experiments
 from helpers.experiments import runs as measured
 from helpers.experiments import trial as trials
-from helpers.experiments.__main__ import main, measure_runs, missing_runs
+from helpers.experiments.__main__ import main, measure_runs, missing_runs, time_left
 from helpers.experiments.claims import (
     CLAIMS,
     FIELDS,
@@ -173,7 +173,7 @@ def test_a_run_is_what_its_variant_says(name, made, portrait_folder, weights, mo
     found = (low_to_high, [1 / (1 + math.exp((step - 60) / 4)) for step in range(100)])
     monkeypatch.setattr(assembly, "range_test", lambda *_: found)
 
-    def trained(run):
+    def trained(run, after_batch):
         runs.append(run)
         run.epoch += 1
 
@@ -225,6 +225,42 @@ def test_a_trial_is_trained_measured_and_told(made, portrait_folder, weights):
         assert 0 < row["mse"] <= row["mad"] < 1
     assert rows[0]["sad"] == pytest.approx(rows[0]["mad"] * 64 * 64 / 1000, abs=1e-4)
     assert rows[1]["sad"] < rows[0]["sad"]
+
+
+def test_a_trial_that_was_stopped_goes_on_to_the_same_weights_and_errors(made, tmp_path, monkeypatch):
+    whole = run_variant("random_start", 0, CONFIG, made)
+    monkeypatch.setattr(trials, "SAVE_EVERY", 0)
+    saved = trials.write_checkpoint
+
+    def killed(path, state):
+        saved(path, state)
+        (path.parent / "seconds.txt").write_text("1000")
+        if len(state["history"]["train"]) == 3:  # in the middle of the second epoch
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "write_checkpoint", killed)
+    out, todo = tmp_path / "claims.csv", [("random_start", 0)]
+    with pytest.raises(KeyboardInterrupt):
+        measure_runs(todo, CONFIG, made, out=out)
+    [folder] = (tmp_path / "claims.unfinished").iterdir()
+    assert folder.name == "smoke-random_start-0" and not out.exists()
+    steps = []
+    monkeypatch.setattr(trials, "write_checkpoint", lambda path, state: steps.append(len(state["history"]["train"])))
+    measure_runs(todo, CONFIG, made, out=out)
+    assert steps == [4]
+    assert [[row[metric] for metric in METRICS] for row in read_results(out)] == [
+        [row[metric] for metric in METRICS] for row in whole
+    ]
+    assert read_results(out)[0]["seconds"] > 1000
+    assert not folder.exists()
+
+
+def test_the_time_left_is_that_of_runs_of_the_same_kind():
+    left = [("l1", 1), ("report", 1)]
+    assert time_left([], left, CONFIG) == "2 runs are left; how long they take is known after the first one"
+    rows = [row("report", 0) | {"seconds": 3600.0}, row("edge_4", 0) | {"seconds": 7200.0}]
+    assert time_left(rows, left, CONFIG, 2) == "2 runs are left, about 1.2 hours of training at 2 at a time"
+    assert time_left(rows, [], CONFIG) == "0 runs are left"
 
 
 def test_a_trial_can_be_repeated_and_its_seed_matters(made):
@@ -320,7 +356,7 @@ def faked(monkeypatch):
     """Trials that take no time; what was called, and what is raised on which call."""
     calls, raised = [], {}
 
-    def run(name, seed, config, made, real, weights):
+    def run(name, seed, config, made, real, weights, unfinished):
         calls.append((name, seed))
         if len(calls) in raised:
             raise raised[len(calls)]
