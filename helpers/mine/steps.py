@@ -19,13 +19,14 @@ BACKWARD = 3.0
 
 
 class Count(NamedTuple):
-    """How far the corrections of a project are."""
+    """How far the corrections of a project are; `waiting` counts those of the first and those kept out, each once."""
 
     photos: int
     looked_at: int
     kept_out: int
     kept_out_looked_at: int
     first_waiting: int
+    waiting: int
 
     @property
     def can_train(self) -> bool:
@@ -39,10 +40,11 @@ def count_of(project: Project) -> Count:
     lines = corrections.lines()
     right = {name for name in project.photos if corrections.how(name, lines) in (CORRECTED, CONFIRMED, OWN)}
     kept_out = {photo.name for photo in project.photos.values() if photo.kept_out}
-    first = [photo.name for photo in project.by_doubt()[:FIRST]]
+    first = {photo.name for photo in project.by_doubt()[:FIRST]}
     return Count(
-        len(project.photos), len(right), len(kept_out), len(right & kept_out), sum(name not in right for name in first)
-    )
+        len(project.photos), len(right), len(kept_out), len(right & kept_out), len(first - right),
+        len((first | kept_out) - right),
+    )  # fmt: skip
 
 
 def starting_weights(weights: Path | str | None = None) -> Path:
@@ -76,8 +78,9 @@ def train_and_report(project: Project, weights: Path, backgrounds: Path | None =
 
 def found(project: Project) -> list[str]:
     """Lines that tell what looking at the photos found."""
-    lines = [f"{len(project.photos)} photos, {sum(bool(photo.mask) for photo in project.photos.values())} of them with "
-             "masks of yours, which are taken over"]  # fmt: skip
+    masks = sum(bool(photo.mask) for photo in project.photos.values())
+    lines = [f"{len(project.photos)} photos"
+             + (f", {masks} of them with masks of yours, which are taken over" if masks else "")]  # fmt: skip
     for title, texts in (("left out", project.left_out), ("good to know", project.notes)):
         if texts:
             lines.append(f"{title}: {len(texts)}")
@@ -96,10 +99,9 @@ def what_is_next(project: Project) -> list[str]:
         f"of the {count.kept_out} kept out to measure on, {count.kept_out_looked_at}"
     ]
     if not count.can_train or count.first_waiting:
-        waiting = max(count.first_waiting, 0) + count.kept_out - count.kept_out_looked_at
         lines.append(
-            f"next: correct or confirm the {FIRST} most doubtful photos and those kept out, {waiting} in all, about "
-            f"{in_words(60 * waiting)}"
+            f"next: correct or confirm the {FIRST} most doubtful photos and those kept out, {count.waiting} in all, "
+            f"about {in_words(60 * count.waiting)}"
         )
     if count.can_train:
         lines.append(f"next: train, about {in_words(training_seconds(project))}: "

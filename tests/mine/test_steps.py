@@ -111,6 +111,17 @@ def test_what_is_kept_out_is_never_trained_on_and_half_is_half(weights, mattes, 
     assert len(seen["half"]) == (len(seen["all"]) + 1) // 2
 
 
+def test_a_photo_that_is_both_doubtful_and_kept_out_waits_once(weights, mattes, tmp_path):
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    names = [photo.name for photo in project.by_doubt()]
+    for name in names:
+        project.set(name, kept_out=name in (names[0], names[-1]))
+    assert count_of(project).waiting == 11
+    Corrections(project).confirm(names[0])
+    assert count_of(project).waiting == 10
+
+
 def test_an_interrupted_training_goes_on_and_a_finished_one_is_not_repeated(weights, mattes, tmp_path, monkeypatch):
     from helpers.training import loop
 
