@@ -15,11 +15,12 @@ from support import ROOT, arguments, draw_portrait
 
 from helpers.config import load_config
 from helpers.devices import Runtime
+from helpers.networks.registry import weights_out
 from helpers.samples.mixing import Source
 from helpers.training import setup as assembly
 from helpers.training.__main__ import main
 from helpers.training.setup import assemble
-from helpers.u2net import LITE, TABLES
+from helpers.u2net import LITE, TABLES, U2Net
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny networks get slower, not faster, on more
 torch.set_num_threads(1)
@@ -80,6 +81,29 @@ def make_run(tiny, portrait_folder, float32):
             return assemble(load_config("smoke", **settings), [Source(data)], weights, runtime, folder)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium, to look at the page with."""
+    pytest.importorskip("gradio", reason="the web page needs gradio")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
+    path = shutil.which("chromium")
+    if not path:
+        pytest.skip("needs Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def random_weights(tmp_path_factory):
+    """A weight file of a lite network with random weights."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
+    torch.save({"model_state_dict": weights_out(U2Net.lite()), "config": {"image_size": 64}}, path)
+    return path
 
 
 @contextmanager

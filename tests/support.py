@@ -1,8 +1,11 @@
 """What several tests call: a synthetic portrait, headless runs and their comparison, processes."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +108,22 @@ def mattes(seed=0, shape=(23, 31)):
     true = np.clip((9 - np.hypot(y - 11, x - 14)) / 4, 0, 1)
     pred = np.clip((9 - np.hypot(y - 12, x - 16)) / 5, 0, 1) * np.random.default_rng(seed).uniform(0.7, 1, shape)
     return pred, true
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def serving(code, *arguments, weights, temporary):
+    """Run the page on a free port, its temporary files in a folder: the process, and its address once it answers."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(temporary)}
+    environment.pop("GRADIO_TEMP_DIR", None)
+    command = [sys.executable, *code, "--weights", str(weights), "--port", str(free_port()), *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline().split()[0]
+        finally:
+            process.send_signal(signal.SIGTERM)

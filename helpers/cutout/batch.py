@@ -64,9 +64,8 @@ def _plan(paths: list[Path], out: Path | None) -> Plan:
         if _key(out) == _key(paths[0]):
             raise ValueError(f"{out}: is the photo itself, which would be overwritten; give the cutout another name")
         return Plan([(_existing(paths[0]), out)], [], [])
-    requests: dict[
-        tuple[str, int], tuple[Path, Path, str]
-    ] = {}  # photo: itself, the folder of its output, what its name gets
+    # the photo's identity: the photo itself, the folder of its output, what its name gets
+    requests: dict[tuple[str, int], tuple[Path, Path, str]] = {}
     skipped: list[str] = []
     passed_over: list[Path] = []
     for path in paths:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.files.kinds import HEAD, kind_of
+from helpers.files.kinds import first_bytes, kind_of
 from helpers.network_input import DEVIATION, LARGEST, MEAN, trained_size
 from helpers.startup import thread_limit
 
@@ -149,11 +149,6 @@ def _resized(image, size, interpolation=cv2.INTER_AREA):
     return cv2.resize(image, size[::-1], interpolation=interpolation)
 
 
-def _first_bytes(path):
-    with open(path, "rb") as file:
-        return file.read(HEAD)
-
-
 def _session(source, path, device):
     """An onnxruntime session, of what errors call `path`, on as many cores as torch would take.
 
@@ -176,6 +171,5 @@ def _session(source, path, device):
     try:
         return onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=False)
     except Exception as error:  # a type of its own for every way in which a file can be wrong
-        start = source[:HEAD] if isinstance(source, bytes) else _first_bytes(path)
-        reason, to_do = kind_of(start) or (str(error).splitlines()[0], _TAKE)
+        reason, to_do = kind_of(first_bytes(source)) or (str(error).splitlines()[0], _TAKE)
         raise ValueError(f"{path}: not a readable ONNX model ({reason}); {to_do}") from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from helpers.experiments.claims import label
+from helpers.experiments.claims import REGIONS, label, values_by_seed
 from helpers.experiments.statistics import Paired, holm, paired
 
 SEEDS = 6
@@ -89,11 +89,7 @@ def answers(rows: Iterable[dict[str, Any]]) -> list[Answer]:
 def _gain(rows: list[dict[str, Any]], question: Question) -> tuple[int, Paired, float]:
     """How many seeds both variants have, the gain over them, and the smallest gain worth caring about."""
     first, second = (
-        {
-            row["seed"]: row[question.metric]
-            for row in rows
-            if (row["variant"], row["set"], row["region"]) == (name, question.portraits, question.region)
-        }
+        values_by_seed(rows, name, question.portraits, question.region, question.metric)
         for name in (question.variant, question.against)
     )
     seeds = [seed for seed in first if seed in second]
@@ -122,11 +118,10 @@ def answer_table(rows: Iterable[dict[str, Any]]) -> str:
     ]
     for answer in answers(rows):
         question, gain = answer.question, answer.gain
-        where = "transition band" if question.region == "band" else "whole image"
         interval = "–" if gain.low != gain.low else f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
         lines.append(
-            f"| {question.name} | {question.text} | {question.metric.upper()}, {where}, {label(question.portraits)} | "
-            f"{answer.seeds} | {interval} | {answer.p:.3f} | {answer.verdict} |"
+            f"| {question.name} | {question.text} | {question.metric.upper()}, {REGIONS[question.region]}, "
+            f"{label(question.portraits)} | {answer.seeds} | {interval} | {answer.p:.3f} | {answer.verdict} |"
         )
     return "\n".join(lines)
 

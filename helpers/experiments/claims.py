@@ -116,6 +116,9 @@ CLAIMS = {
 METRICS = ("sad", "mse", "mad", "grad", "conn", "iou")
 """Of `helpers.metrics.errors.matting_metrics`, averaged over the portraits. Less is better, except for `iou`."""
 
+REGIONS = {"band": "transition band", "whole": "whole image"}
+"""What is measured of a portrait, by the word in the stored results."""
+
 FIELDS = {
     "claim": str, "variant": str, "seed": int, "set": str, "region": str, **dict.fromkeys(METRICS, float),
     "steps": int, "seconds": float, "max_lr": float, "preset": str, "image_size": int, "data": str, "start": str,
@@ -159,14 +162,22 @@ def values_of(
 
     Raises ValueError where there are two values for a seed: tables mix no presets.
     """
-    values: dict[str, dict[int, float]] = {name: {} for name in CLAIMS[claim].variants}
-    for row in rows:
-        name, seed = row["variant"], row["seed"]
-        if name in values and (row["set"], row["region"]) == (portraits, region):
-            if seed in values[name]:
-                raise ValueError(f"{name}, seed {seed}: measured twice; give the rows of one preset only")
-            values[name][seed] = row[metric]
+    rows = list(rows)
+    values = {name: values_by_seed(rows, name, portraits, region, metric) for name in CLAIMS[claim].variants}
     return {name: of_seed for name, of_seed in values.items() if of_seed}
+
+
+def values_by_seed(
+    rows: Iterable[dict[str, Any]], variant: str, portraits: str, region: str, metric: str
+) -> dict[int, float]:
+    """{seed: value} of one variant; errors as in `values_of`."""
+    values: dict[int, float] = {}
+    for row in rows:
+        if (row["variant"], row["set"], row["region"]) == (variant, portraits, region):
+            if row["seed"] in values:
+                raise ValueError(f"{variant}, seed {row['seed']}: measured twice; give the rows of one preset only")
+            values[row["seed"]] = row[metric]
+    return values
 
 
 class Comparison(NamedTuple):
@@ -211,8 +222,7 @@ def claim_table(
 ) -> str:
     """A claim as text: mean ± spread over the seeds (n) of every variant, and the interval of its difference."""
     table = {metric: compare(rows, claim, portraits, region, metric) for metric in metrics}
-    where = "whole image" if region == "whole" else "transition band"
-    lines = [f"claim {claim}: {CLAIMS[claim].question} ({label(portraits)} portraits, {where})"]
+    lines = [f"claim {claim}: {CLAIMS[claim].question} ({label(portraits)} portraits, {REGIONS[region]})"]
     lines.append(f"{'':15}  n" + "".join(f"  {metric:^37}" for metric in metrics))
     baseline, *_ = CLAIMS[claim].variants
     for name in CLAIMS[claim].variants:

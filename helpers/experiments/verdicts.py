@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.experiments.answers import answer_table, scale
-from helpers.experiments.claims import CLAIMS, LEGEND, claim_table, read_results, values_of
+from helpers.experiments.claims import CLAIMS, LEGEND, REGIONS, claim_table, read_results, values_of
 from helpers.files.atomic import whole_file
 
 REPORT = Path(__file__).parents[2] / "docs" / "claims.md"
@@ -47,7 +47,7 @@ def full_report(rows: Sequence[dict]) -> str:
     for number, claim in CLAIMS.items():
         parts.append(f"### {number}. {claim.question}")
         for portraits in dict.fromkeys(row["set"] for row in rows):
-            for region in ("band", "whole"):
+            for region in REGIONS:
                 if values_of(rows, number, portraits, region, "mad"):
                     tables = [claim_table(rows, number, portraits, region, metrics) for metrics in (
                         ("mad", "mse", "iou"), ("sad", "grad", "conn"))]  # fmt: skip

@@ -1,5 +1,7 @@
 """What a file is, by its first bytes, where it is not what its name promises; and what to do about it."""
 
+from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 HEAD = 512
@@ -59,6 +61,16 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "HEIF"),
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
 }
+
+
+def first_bytes(source: Path | str | bytes | BytesIO) -> bytes:
+    """The first `HEAD` bytes of a file, or of its contents."""
+    if isinstance(source, BytesIO):
+        source = source.getvalue()
+    if isinstance(source, bytes):
+        return source[:HEAD]
+    with open(source, "rb") as file:
+        return file.read(HEAD)
 
 
 def kind_of(start: bytes) -> Kind | None:

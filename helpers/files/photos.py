@@ -17,10 +17,8 @@ from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
 from helpers.files.claimed_size import check_claimed_size
 from helpers.files.colour_profiles import in_colour
 from helpers.files.grey import grey_values
-from helpers.files.grey import has_grey_palette as has_grey_palette  # old import path
-from helpers.files.grey import is_lossy as is_lossy  # old import path
 from helpers.files.headers import ORIENTATION, colours_of, jpeg_resolution, orientation_of
-from helpers.files.kinds import HEAD, kind_of_picture
+from helpers.files.kinds import first_bytes, kind_of_picture
 from helpers.files.png import read_colour_chunks
 from helpers.files.tiff import RAW, RAW_REASON, numbers_of, opacity_is_named, resolution_of, seek_photo
 
@@ -111,7 +109,7 @@ def _resolution(dpi: object) -> tuple[float, float] | None:
 
 
 @contextmanager
-def _readable(name: object, source: Any = None) -> Iterator[None]:
+def _readable(name: Any, source: Any = None) -> Iterator[None]:
     """Errors in the block become a ValueError with file, reason and remedy. That of a missing file stays."""
     try:
         yield
@@ -125,18 +123,9 @@ def _readable(name: object, source: Any = None) -> Iterator[None]:
         if suffix in RAW:
             reason = RAW_REASON
         elif isinstance(error, UnidentifiedImageError):
-            kind = kind_of_picture(_first_bytes(name if source is None else source), _formats())
+            kind = kind_of_picture(first_bytes(name if source is None else source), _formats())
             reason, to_do = kind or ("no format known here", to_do)
         raise ValueError(f"{name}: not a readable picture ({reason}); {to_do}") from error
-
-
-def _first_bytes(source):
-    if isinstance(source, BytesIO):
-        source = source.getvalue()
-    if isinstance(source, bytes):
-        return source[:HEAD]
-    with open(source, "rb") as file:
-        return file.read(HEAD)
 
 
 def _open(source, least=None, name=None):

@@ -4,7 +4,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from helpers.files.kinds import HEAD, kind_of
+from helpers.files.kinds import first_bytes, kind_of
 
 DAMAGED = "delete it or replace it by a whole copy"
 
@@ -29,10 +29,7 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
     """
     if isinstance(error, OSError) and error.errno:
         return str(error.strerror), "name a file that can be read"
-    with open(path, "rb") as file:
-        start = file.read(HEAD)
-        file.seek(257)
-        is_tar = file.read(5) == b"ustar"
+    start = first_bytes(path)
     if known := kind_of(start):
         return known
     for magic, kind in _MAGIC.items():
@@ -40,7 +37,7 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
             return kind
     if start[:1] == b"\x08" and start[2:3] in (b"\x12", b"\x1a", b":", b"B"):  # its first fields: version and producer
         return "an ONNX model", "let its name end in .onnx"
-    if is_tar:
+    if start[257:262] == b"ustar":
         return "a tar archive", "unpack it, and name the file in it"
     if start.startswith(b"PK") and (archive := _zip_without_weights(path)):
         return archive
@@ -63,9 +60,7 @@ def _zip_without_weights(path: Path | str) -> tuple[str, str] | None:
     try:
         with zipfile.ZipFile(path) as parts:
             names = parts.namelist()
-    except (
-        Exception
-    ):  # reading a damaged table of contents may raise anything: UnicodeDecodeError, NotImplementedError, …
+    except Exception:  # a damaged table of contents may raise anything: UnicodeDecodeError, NotImplementedError, …
         return None
     if any(name.endswith("/constants.pkl") for name in names):
         return "a TorchScript program", "save the weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)"

@@ -2,13 +2,8 @@ import asyncio
 import http.cookiejar
 import importlib
 import json
-import os
 import re
-import shutil
-import signal
-import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -19,23 +14,19 @@ import warnings
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from fake_matter import LeftHalf
 from PIL import Image, ImageCms, ImageOps
-from support import ROOT, draw_portrait
+from support import ROOT, draw_portrait, serving
 
 from helpers.app import desk as uploads
 from helpers.app.desk import LIMITS, MAX_BYTES, Desk, Refused
 from helpers.cutout import load_matter, over
 from helpers.files.colour_profiles import in_srgb
 from helpers.files.photos import open_photo
-from helpers.networks.registry import weights_out
-from helpers.u2net import U2Net
 
 COUNTED = """
 import sys
@@ -54,15 +45,6 @@ sys.exit(app.main(sys.argv[2:]))
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A weight file of a lite network with random weights."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "random.pth"
-    torch.save({"model_state_dict": weights_out(U2Net.lite()), "config": {"image_size": 64}}, path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def app():
     """The module, if Gradio is there."""
     with warnings.catch_warnings():
@@ -72,52 +54,20 @@ def app():
     return app
 
 
-@contextmanager
-def serving(code, *arguments, weights, temporary):
-    """Run the command on a free port, its temporary files in a folder: the process, and its address once it answers."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(temporary)}
-    environment.pop("GRADIO_TEMP_DIR", None)
-    command = [sys.executable, *code, "--weights", str(weights), "--port", str(free_port()), *arguments]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process, process.stdout.readline().split()[0]
-        finally:
-            process.send_signal(signal.SIGTERM)
-
-
 @pytest.fixture(scope="module")
-def server(app, weights, tmp_path_factory):
+def server(app, random_weights, tmp_path_factory):
     """The page on a free port of this computer: its `url`, its folder, how often its network was `asked`."""
     temporary = tmp_path_factory.mktemp("server")
     dots = temporary / "dots"
     dots.touch()
-    with serving(("-c", COUNTED, str(dots)), weights=weights, temporary=temporary) as (_, url):
+    with serving(("-c", COUNTED, str(dots)), weights=random_weights, temporary=temporary) as (_, url):
         yield SimpleNamespace(url=url, temporary=temporary, asked=lambda: dots.stat().st_size)
 
 
 @pytest.fixture(scope="module")
-def matter(weights):
+def matter(random_weights):
     """What the server cuts out with."""
-    return load_matter(weights, "cpu")
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
-    path = shutil.which("chromium")
-    if not path:
-        pytest.skip("needs Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    return load_matter(random_weights, "cpu")
 
 
 class Visitor:
@@ -338,8 +288,8 @@ def test_the_server_itself_refuses_a_file_that_is_too_large(server):
     assert upload(server.url, bytes(MAX_BYTES + 1))[0] == 413
 
 
-def test_files_of_the_server_and_descriptions_for_programs_are_not_handed_out(server, weights):
-    for path in (weights, server.temporary, ROOT / "README.md"):
+def test_files_of_the_server_and_descriptions_for_programs_are_not_handed_out(server, random_weights):
+    for path in (random_weights, server.temporary, ROOT / "README.md"):
         assert answer(f"{server.url}gradio_api/file={path}")[0] == 403
     assert answer(f"{server.url}openapi.json")[0] == 404
     assert json.loads(answer(f"{server.url}gradio_api/info")[1])["named_endpoints"] == {}
@@ -389,9 +339,9 @@ def test_only_a_page_whose_photos_can_be_painted_may_compile_code(app, host, has
     assert policy.startswith(b"default-src 'self'") and (b"'unsafe-eval'" in policy) == may_compile
 
 
-def test_the_command_asks_for_its_password_and_leaves_no_files(app, weights, tmp_path, monkeypatch):
+def test_the_command_asks_for_its_password_and_leaves_no_files(app, random_weights, tmp_path, monkeypatch):
     monkeypatch.setenv("PORTRAIT_PASSWORD", "s3cret")
-    with serving(("-m", "helpers.app"), weights=weights, temporary=tmp_path) as (process, url):
+    with serving(("-m", "helpers.app"), weights=random_weights, temporary=tmp_path) as (process, url):
         assert "s3cret" not in " ".join(process.args)
         assert answer(f"{url}config")[0] == 401
         assert upload(url, b"of a stranger")[0] == 401

@@ -1,50 +1,19 @@
 """The tab "My photos" in a real browser: strokes, keys, two windows, a server that is killed, and a long list."""
 
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from support import ROOT
+from support import serving
 
 from helpers.files.photos import read_grey, read_photo
 from helpers.mine.correct import CONFIRMED, CORRECTED, KEEP, REMOVE, Corrections, corrected
 from helpers.mine.project import Photo, Project, stamp_of
-from helpers.networks.registry import weights_out
-from helpers.u2net import U2Net
 
 SECONDS = 90
 """How long a slow machine may take for what a person waits a second for."""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless Chromium."""
-    pytest.importorskip("gradio", reason="the web page needs gradio")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
-    path = shutil.which("chromium")
-    if not path:
-        pytest.skip("needs Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "random.pth"
-    torch.save({"model_state_dict": weights_out(U2Net.lite()), "config": {"image_size": 64}}, path)
-    return path
 
 
 @pytest.fixture
@@ -70,21 +39,9 @@ def project(tmp_path):
     return project
 
 
-@contextmanager
-def serving(project, weights, temporary):
-    """The page of a project on a free port: its process and its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(temporary)}
-    environment.pop("GRADIO_TEMP_DIR", None)
-    command = [sys.executable, "-m", "helpers.app", "--weights", str(weights), "--port", port,
-               "--photos", str(project.folder)]  # fmt: skip
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process, process.stdout.readline().split()[0]
-        finally:
-            process.send_signal(signal.SIGTERM)
+def serving_photos(project, weights, temporary):
+    """The page of a project, as `serving`."""
+    return serving(("-m", "helpers.app"), "--photos", str(project.folder), weights=weights, temporary=temporary)
 
 
 class Window:
@@ -131,9 +88,9 @@ def revision(project, name="p000"):
     return Corrections(project).revision(name)
 
 
-def test_a_stroke_is_saved_at_once_and_is_the_same_after_a_reload(chromium, weights, project, tmp_path):
+def test_a_stroke_is_saved_at_once_and_is_the_same_after_a_reload(chromium, random_weights, project, tmp_path):
     corrections = Corrections(project)
-    with serving(project, weights, tmp_path) as (process, url):
+    with serving_photos(project, random_weights, tmp_path) as (process, url):
         window = Window(chromium, url)
         for name in ("p499.png", "p000.png"):  # the list finds the last of 500 by its name
             window.page.click("#mine-list input")
@@ -177,9 +134,9 @@ def test_a_stroke_is_saved_at_once_and_is_the_same_after_a_reload(chromium, weig
     assert read_grey(mask).shape == (160, 120)
 
 
-def test_everything_can_be_done_by_the_keyboard(chromium, weights, project, tmp_path):
+def test_everything_can_be_done_by_the_keyboard(chromium, random_weights, project, tmp_path):
     corrections = Corrections(project)
-    with serving(project, weights, tmp_path) as (_, url):
+    with serving_photos(project, random_weights, tmp_path) as (_, url):
         window = Window(chromium, url)
         keyboard = window.page.keyboard
         window.page.evaluate("document.activeElement.blur()")
