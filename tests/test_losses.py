@@ -237,8 +237,9 @@ def test_batches_of_one_kind_or_both_are_finite_and_have_gradients(loss, rough):
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_refined_masks_lose_nothing_by_being_told_apart(loss):
     outputs = [torch.rand(2, 1, 32, 32) for _ in range(7)]
-    told, untold = loss(outputs, square(), rough=torch.tensor([False, False])), loss(outputs, square())
-    assert {name: term.item() for name, term in told.items()} == pytest.approx({n: t.item() for n, t in untold.items()})
+    named, unnamed = loss(outputs, square(), rough=torch.tensor([False, False])), loss(outputs, square())
+    expected = {name: term.item() for name, term in unnamed.items()}
+    assert {name: term.item() for name, term in named.items()} == pytest.approx(expected)
 
 
 def test_a_mixed_batch_costs_the_mean_of_its_images():

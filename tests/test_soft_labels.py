@@ -102,9 +102,9 @@ def test_both_data_sets_can_be_trained_on(matter, tmp_path, capsys):
         Image.fromarray(photo).save(photos / f"{name}.png")
     (photos / "e.jpg").write_bytes(b"no picture")
     assert label([matter], sorted(photos.iterdir()), out) == 2
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     for skipped in ("b.png: the teachers are not sure", "c.png: nobody there", "e.jpg: not a readable picture"):
-        assert skipped in told.out + told.err
+        assert skipped in printed.out + printed.err
     pairs = sorted(pair for found in find_splits(out / "portraits", "mattes").values() for pair in found.pairs)
     pairs.sort(key=lambda pair: pair.image.name[9:])  # behind the checksum of the file
     assert [pair.image.name[9:] for pair in pairs] == ["a-whole.jpg", "a.jpg", "d.jpg"]

@@ -102,12 +102,14 @@ def _verdict(seeds: int, gain: Paired, p: float, least: float) -> str:
     """The protocol's words for a gain."""
     if seeds == 0:
         return "not measured"
+    if seeds < SEEDS:
+        return f"not decided ({seeds} of {SEEDS} seeds)"
     if p < SIGNIFICANT:
         low, high = sorted((abs(gain.low), abs(gain.high)))
         return f"{'better' if gain.mean > 0 else 'worse'} by {abs(gain.mean):.4f} [{low:.4f}, {high:.4f}]"
     if -least < gain.low and gain.high < least:
         return f"no difference larger than {least:.4f}"
-    return f"not decided ({seeds} of {SEEDS} seeds)" if seeds < SEEDS else "not decided"
+    return "not decided"
 
 
 def answer_table(rows: Iterable[dict[str, Any]]) -> str:

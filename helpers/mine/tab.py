@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,107 +22,130 @@ BRUSH = 24
 """Pixels of the photo as it is shown that the brush is wide at first."""
 
 
-def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_choose: Callable[[], bool]) -> None:
-    """Lay out the tab, in a `gr.Blocks`. `folder` is what the command line named; another one may be chosen only where
+@dataclass
+class _Answers:
+    """What the parts of the tab answer. `folder` is what the command line named; another one may be chosen only where
     `may_choose()`: on a page that nobody else can reach."""
-    desks: dict[str, MineDesk] = {}
-    jobs: dict[str, Job] = {}
 
-    def desk_of(path: str) -> MineDesk:
-        chosen = Path(path.strip() or str(folder or "")).expanduser()
-        if not path.strip() and folder is None:
+    folder: Path | None
+    work: Path | None
+    weights: str | None
+    may_choose: Callable[[], bool]
+    desks: dict[str, MineDesk] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+
+    def desk_of(self, path: str) -> MineDesk:
+        """The desk of the folder at `path`, or of the folder of the command line where `path` is empty."""
+        chosen = Path(path.strip() or str(self.folder or "")).expanduser()
+        if not path.strip() and self.folder is None:
             raise gr.Error("Name the folder that holds your photos.", print_exception=False)
-        if chosen != folder and not may_choose():
+        if chosen != self.folder and not self.may_choose():
             raise gr.Error("Only the folder named when the page was started can be opened.", print_exception=False)
         key = str(chosen.resolve())
         try:
-            if key not in desks:
-                desks[key] = MineDesk(chosen, work if chosen == folder else None)
-            return desks[key]
+            if key not in self.desks:
+                self.desks[key] = MineDesk(chosen, self.work if chosen == self.folder else None)
+            return self.desks[key]
         except (ValueError, OSError) as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def open_folder(path: str) -> tuple:
-        desk = desk_of(path)
+    def open_folder(self, path: str) -> tuple:
+        """The list of photos, the next steps and the files of the folder, read again."""
+        desk = self.desk_of(path)
         desk.reload()
         if not desk.project.photos:
-            return gr.update(choices=[], value=None), *state_of(desk)
+            return gr.update(choices=[], value=None), *self.state_of(desk)
         choices = desk.choices()
-        return gr.update(choices=choices, value=choices[0][1]), *state_of(desk)
+        return gr.update(choices=choices, value=choices[0][1]), *self.state_of(desk)
 
-    def state_of(desk: MineDesk) -> tuple:
+    def state_of(self, desk: MineDesk) -> tuple:
+        """What comes next, and copies of the report and the contact sheet where they exist."""
         lines = "\n".join(what_is_next(desk.project))
         there = [desk.project.work / name for name in (REPORT, SHEET) if (desk.project.work / name).is_file()]
         copies = tempfile.mkdtemp() if there else ""  # the page hands out temporary files only
         return lines, [shutil.copy(file, copies) for file in there] or None
 
-    def begin(step: str) -> Callable:
+    def begin(self, step: str) -> Callable:
+        """What the button of `step` does: it starts the step in the background."""
+
         def start(path: str, backgrounds: str) -> tuple:
-            desk = desk_of(path)
+            desk = self.desk_of(path)
             key = str(desk.project.work)
-            if key in jobs and jobs[key].is_running:
+            if key in self.jobs and self.jobs[key].is_running:
                 raise gr.Error("A step is running already; wait for its end.", print_exception=False)
-            settings = ["--weights", weights] if weights else []
+            settings = ["--weights", self.weights] if self.weights else []
             if step == "train" and backgrounds.strip():
-                if not may_choose():
+                if not self.may_choose():
                     raise gr.Error("Backgrounds can be named on this computer only.", print_exception=False)
                 settings += ["--backgrounds", backgrounds.strip()]
-            jobs[key] = desk.start(step, *settings)
+            self.jobs[key] = desk.start(step, *settings)
             return gr.Timer(EVERY, active=True), "started"
 
         return start
 
-    def watch(path: str) -> tuple:
-        desk = desk_of(path)
-        job = jobs.get(str(desk.project.work))
+    def watch(self, path: str) -> tuple:
+        """How far the step is that runs; after its end, everything that it may have changed."""
+        desk = self.desk_of(path)
+        job = self.jobs.get(str(desk.project.work))
         if job is None:
             return gr.Timer(active=False), "", gr.skip(), gr.skip(), gr.skip()
         if job.is_running:
             return gr.skip(), job.last_lines(), gr.skip(), gr.skip(), gr.skip()
-        listed, lines, files = open_folder(path)
+        listed, lines, files = self.open_folder(path)
         return gr.Timer(active=False), job.last_lines(), listed, lines, files
 
-    def show(path: str, name: str | None) -> tuple:
+    def show(self, path: str, name: str | None) -> tuple:
+        """One photo in the editor and beside its matte, with the ticket under which strokes are saved."""
         if not name:
             return "", None, None, "", False
         try:
-            shown = desk_of(path).open(name)
+            shown = self.desk_of(path).open(name)
         except (ValueError, OSError, KeyError) as error:
             return "", None, None, str(error), False
         value = {"background": shown.photo, "layers": [], "composite": None}
         return shown.ticket, value, shown.compared, shown.note, False
 
-    def save(path: str, ticket: str, painted: dict | None, replace_own: bool) -> tuple:
+    def save(self, path: str, ticket: str, painted: dict | None, replace_own: bool) -> tuple:
+        """Save what is painted; the comparison and the note change with it."""
         if not ticket or not painted or not painted["layers"]:
             return gr.skip(), gr.skip()
         try:
-            saved = desk_of(path).save(ticket, painted["layers"][0], replace_own)
+            saved = self.desk_of(path).save(ticket, painted["layers"][0], replace_own)
         except (ValueError, OSError, KeyError) as error:
             return gr.skip(), f"not saved: {error}"
         return saved or (gr.skip(), gr.skip())
 
-    def step_by(step: int) -> Callable:
-        return lambda path, name: desk_of(path).neighbour(name, step)
+    def step_by(self, step: int) -> Callable:
+        """What a button does that goes `step` photos on."""
+        return lambda path, name: self.desk_of(path).neighbour(name, step)
 
-    def confirm(path: str, ticket: str, name: str, replace_own: bool) -> tuple:
-        desk = desk_of(path)
+    def confirm(self, path: str, ticket: str, name: str, replace_own: bool) -> tuple:
+        """Save that nothing needs to be corrected, and go on to the next photo."""
+        desk = self.desk_of(path)
         try:
             desk.confirm(ticket, replace_own)
         except (ValueError, OSError, KeyError) as error:
             return gr.skip(), f"not saved: {error}"
         return gr.update(choices=desk.choices(), value=desk.neighbour(name, 1)), f"{name}: nothing to correct, saved"
 
-    def reset(path: str, ticket: str) -> tuple:
+    def reset(self, path: str, ticket: str) -> tuple:
+        """Drop what was painted on the open photo, and show the photo again."""
         try:
-            name = desk_of(path).reset(ticket)
+            name = self.desk_of(path).reset(ticket)
         except (ValueError, OSError, KeyError) as error:
             return gr.skip(), gr.skip(), gr.skip(), f"not reset: {error}", gr.skip()
-        return show(path, name)
+        return self.show(path, name)
 
+    @staticmethod
     def compare(shown: int) -> tuple:
+        """Move the slider on: the half of both, the photo alone, what is kept alone."""
         shown = {50: 100, 100: 0, 0: 50}[shown]
         return shown, gr.ImageSlider(slider_position=shown)
 
+
+def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_choose: Callable[[], bool]) -> None:
+    """Lay out the tab, in a `gr.Blocks`, and tie its parts to their answers (see `_Answers` for the arguments)."""
+    answers = _Answers(folder, work, weights, may_choose)
     private: dict[str, Any] = {"api_visibility": "private"}
     quiet = private | {"show_progress": "hidden"}
     in_turn = quiet | {"concurrency_id": "photo", "concurrency_limit": 1}  # or an earlier one's note comes last
@@ -159,14 +183,16 @@ def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_c
     files = gr.File(label="Report and contact sheet", interactive=False, elem_id="mine-files")
     clock, position = gr.Timer(EVERY, active=False), gr.State(50)
 
-    gr.on([opening.click, path.submit], open_folder, path, [photos, following, files], **private)
+    gr.on([opening.click, path.submit], answers.open_folder, path, [photos, following, files], **private)
     for button, step in ((looking, "propose"), (training, "train")):
-        button.click(begin(step), [path, backgrounds], [clock, progress], **private)
-    clock.tick(watch, path, [clock, progress, photos, following, files], **quiet)
-    photos.change(show, [path, photos], [opened, editor, slider, note, own], **in_turn, trigger_mode="always_last")
-    editor.input(save, [path, opened, editor, own], [slider, note], **in_turn, trigger_mode="always_last")
-    back.click(step_by(-1), [path, photos], photos, **quiet)
-    on.click(step_by(1), [path, photos], photos, **quiet)
-    fine.click(confirm, [path, opened, photos, own], [photos, note], **in_turn)
-    other.click(compare, position, [position, slider], **quiet)
-    anew.click(reset, [path, opened], [opened, editor, slider, note, own], **in_turn)
+        button.click(answers.begin(step), [path, backgrounds], [clock, progress], **private)
+    clock.tick(answers.watch, path, [clock, progress, photos, following, files], **quiet)
+    photos.change(
+        answers.show, [path, photos], [opened, editor, slider, note, own], **in_turn, trigger_mode="always_last"
+    )
+    editor.input(answers.save, [path, opened, editor, own], [slider, note], **in_turn, trigger_mode="always_last")
+    back.click(answers.step_by(-1), [path, photos], photos, **quiet)
+    on.click(answers.step_by(1), [path, photos], photos, **quiet)
+    fine.click(answers.confirm, [path, opened, photos, own], [photos, note], **in_turn)
+    other.click(answers.compare, position, [position, slider], **quiet)
+    anew.click(answers.reset, [path, opened], [opened, editor, slider, note, own], **in_turn)

@@ -123,9 +123,9 @@ def test_missing_and_foreign_weights_end_it_with_2(path, photo, monkeypatch, cap
     torch.save({"layer.weight": torch.zeros(3)}, "foreign.pth")
     for weights in ("nowhere.pth", "foreign.pth"):
         assert main([path, "--weights", weights]) == 2
-        told = capsys.readouterr()
-        assert told.err.startswith("error: ") and weights in told.err
-        assert told.out == ""
+        printed = capsys.readouterr()
+        assert printed.err.startswith("error: ") and weights in printed.err
+        assert printed.out == ""
 
 
 def test_a_folder_that_cannot_be_read_counts_as_skipped(loaded, photo, monkeypatch, capsys):
@@ -134,9 +134,9 @@ def test_a_folder_that_cannot_be_read_counts_as_skipped(loaded, photo, monkeypat
         "helpers.cutout.__main__.plan", lambda *words: plan(*words)._replace(skipped=["skipped: locked"])
     )
     assert main([str(photo)]) == 1
-    told = capsys.readouterr()
-    assert "skipped: locked\n" in told.err
-    assert told.out.startswith("1 done, 1 skipped")
+    printed = capsys.readouterr()
+    assert "skipped: locked\n" in printed.err
+    assert printed.out.startswith("1 done, 1 skipped")
 
 
 def piped(monkeypatch, data, *options):

@@ -49,8 +49,10 @@ np.save({str(cache / "alpha.npy")!r}, matter.alpha(np.random.default_rng(0).inte
 assert not {{"torch", "onnx"}} & set(sys.modules)
 print(matter.name, matter.size)
 """
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
-    assert told.strip() == f"{first.name} {first.size}" and first.size == 64
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
+    ).stdout
+    assert printed.strip() == f"{first.name} {first.size}" and first.size == 64
     assert np.array_equal(np.load(cache / "alpha.npy"), first.alpha(PHOTO))
 
 

@@ -288,10 +288,10 @@ def test_a_drive_of_windows_is_named_with_the_way_to_write_it(path, start, split
         read_manifest(written(tmp_path / "manifest.csv", f"{path},masks/one.png"))
 
 
-@pytest.mark.parametrize("row, way_out", [
+@pytest.mark.parametrize("row, remedy", [
     ("Smith, Jane.jpg,masks/one.png", r'quotation marks: "Smith, Jane.jpg"'),
     ('"images/one.png,masks/one.png\nimages/one.png,masks/one.png', r'two for one inside it: "5"" screen.jpg"'),
 ])  # fmt: skip
-def test_a_separator_or_a_lone_quotation_mark_is_named_with_the_way_to_write_it(row, way_out, splits, tmp_path):
-    with pytest.raises(ValueError, match=f"manifest.csv, line .*{way_out}; correct"):
+def test_a_separator_or_a_lone_quotation_mark_is_named_with_the_way_to_write_it(row, remedy, splits, tmp_path):
+    with pytest.raises(ValueError, match=f"manifest.csv, line .*{remedy}; correct"):
         read_manifest(written(tmp_path / "manifest.csv", row))

@@ -51,6 +51,13 @@ def test_a_wide_interval_decides_nothing():
     assert answer("1b", []).verdict == "not measured"
 
 
+def test_fewer_seeds_than_the_protocol_asks_for_decide_nothing():
+    given = rows("iou", "real", "whole", report=shifted(0.02), cross_entropy=SIX)
+    few = [row for row in given if row["seed"] < 5]
+    assert answer("1a", few).p < 0.05
+    assert answer("1a", few).verdict == "not decided (5 of 6 seeds)"
+
+
 def test_what_is_significant_alone_may_not_be_among_all_questions():
     # differences 1, 2, 3, …: p = .011 alone, × 11 comparisons = .12
     values = tuple(0.9 + gain for gain in (0.01, 0.05, 0.02, 0.00, 0.03, 0.01))

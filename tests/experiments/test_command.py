@@ -346,9 +346,9 @@ def test_at_1920_pixels_the_band_is_91_wide(weights, made, monkeypatch):
 def row(variant="report", seed=0, portraits="made", region="band", preset="smoke", data="made", **errors):
     """A row as it would be stored."""
     values = dict.fromkeys(METRICS, 0.5) | errors
-    told = {"steps": 10, "seconds": 1.5, "max_lr": 1e-3, "preset": preset, "image_size": 32, "data": data,
+    shared = {"steps": 10, "seconds": 1.5, "max_lr": 1e-3, "preset": preset, "image_size": 32, "data": data,
             "start": "random", "device": "cpu float32", "commit": "1234567+"}  # fmt: skip
-    return {"claim": "1 2", "variant": variant, "seed": seed, "set": portraits, "region": region, **values, **told}
+    return {"claim": "1 2", "variant": variant, "seed": seed, "set": portraits, "region": region, **values, **shared}
 
 
 @pytest.fixture

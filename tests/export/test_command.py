@@ -56,17 +56,17 @@ def test_the_command_writes_and_tells(checkpoint, tmp_path, capsys):
     assert f"{out.stat().st_size:,} bytes" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("out, options, told", [
+@pytest.mark.parametrize("out, options, printed", [
     ("small.pth", [], "must end in .safetensors or .onnx"),
     ("small.safetensors", ["--int8"], "--int8 is for .onnx"),
     ("small.onnx", ["--calibrate", "photos"], "for --int8"),
     ("small.onnx", ["--data", "pictures"], "for --int8"),
 ])  # fmt: skip
-def test_wrong_usage_is_told(out, options, told, checkpoint, tmp_path, capsys):
+def test_wrong_usage_is_told(out, options, printed, checkpoint, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([str(checkpoint), str(tmp_path / out), *options])
     assert stopped.value.code == 2
-    assert told in capsys.readouterr().err
+    assert printed in capsys.readouterr().err
 
 
 def test_the_command_writes_onnx_by_the_name(checkpoint, tmp_path, capsys):
@@ -82,10 +82,10 @@ def test_int8_from_photos_is_measured_on_a_test_split(checkpoint, tmp_path, caps
         main([str(checkpoint), str(tmp_path / "a.onnx"), "--int8", "--calibrate", str(photos), "--data", str(data)])
         == 0
     )
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     tested = len(list((data / "images" / "test").iterdir()))
-    assert f"on {tested} pictures (test split of {data}) at 96²" in told
-    assert "MAD" in told and "s/picture" in told
+    assert f"on {tested} pictures (test split of {data}) at 96²" in printed
+    assert "MAD" in printed and "s/picture" in printed
     assert "QuantizeLinear" in {node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node}
 
 

@@ -100,9 +100,9 @@ def _same_as_png(picture):
     assert np.array_equal(to_rgb(again), to_rgb(picture))
     assert picture.mode == "L" or again.info.get("icc_profile") == picture.info.get("icc_profile")
     # in whole dots a metre; a resolution of less than one is none
-    told = [round(dots / 0.0254) for dots in picture.info.get("dpi", (0, 0))]
+    resolution = [round(dots / 0.0254) for dots in picture.info.get("dpi", (0, 0))]
     kept = [round(dots / 0.0254) for dots in again.info.get("dpi", (0, 0))]
-    assert kept == told or not all(told), (kept, told)
+    assert kept == resolution or not all(resolution), (kept, resolution)
 
 
 def mask(data, folder):

@@ -54,7 +54,7 @@ def page_process(weights, temporary):
             running = psutil.Process(process.pid)
             (home,) = (Path(each) for each in Path(temporary).glob("portrait-page-*") if each not in others)
             yield SimpleNamespace(url=line.split()[0], port=port, popen=process, process=running, home=lambda: home,
-                                  temporary=Path(temporary), told=log.read_text)  # fmt: skip
+                                  temporary=Path(temporary), log_text=log.read_text)  # fmt: skip
         finally:
             process.send_signal(signal.SIGTERM)
 

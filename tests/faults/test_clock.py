@@ -16,12 +16,12 @@ from helpers.training.checkpoints import set_aside
 def test_the_clock_jumps_all_the_time(headless, ended, portrait_folder, tmp_path, capsys, monkeypatch, survived):
     """Whoever asks for the time of the day, tqdm and TensorBoard included, is told another moment of 1970 to 2100."""
     pytest.importorskip("tensorboard")
-    numbers, told, localtime, saved = random.Random(0), [], time.localtime, []
+    numbers, moments, localtime, saved = random.Random(0), [], time.localtime, []
     write = training.write_checkpoint
 
     def moment():
-        told.append(numbers.uniform(0, 130 * 365 * 86400))
-        return told[-1]
+        moments.append(numbers.uniform(0, 130 * 365 * 86400))
+        return moments[-1]
 
     monkeypatch.setattr(time, "time", moment)
     monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * moment()))
@@ -39,7 +39,7 @@ def test_the_clock_jumps_all_the_time(headless, ended, portrait_folder, tmp_path
     aside = set_aside(tmp_path)
     assert sorted(path.name for path in aside.iterdir()) == sorted(path.name for path in ended.glob("*.pth"))
     monkeypatch.undo()
-    backwards = sum(later < earlier for earlier, later in zip(told, told[1:]))
+    backwards = sum(later < earlier for earlier, later in zip(moments, moments[1:]))
     assert backwards > 20
-    survived("the wall clock jumps by up to 130 years whenever it is looked at", f"{len(told)} looks, {backwards} of "
-             "them back in time", "saved after every batch as always; bitwise the same end")  # fmt: skip
+    survived("the wall clock jumps by up to 130 years whenever it is looked at", f"{len(moments)} looks, {backwards} "
+             "of them back in time", "saved after every batch as always; bitwise the same end")  # fmt: skip

@@ -111,7 +111,7 @@ def test_a_foreign_latest_is_refused(headless, ended, portrait_folder, tmp_path,
     state = read_checkpoint(folder / LATEST)
     recipe, history = state["recipe"], state["history"]
     monkeypatch.setitem(TABLES, "u2net_full", tiny)
-    for foreign, told in [
+    for foreign, message in [
         (state | {"recipe": recipe | {"network": "u2net_full"}}, "from a run with another network;"),
         (
             state | {"recipe": recipe | {"seed": 7, "initial weights": "0"}},
@@ -128,7 +128,7 @@ def test_a_foreign_latest_is_refused(headless, ended, portrait_folder, tmp_path,
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
         line = error_of(main(arguments(portrait_folder, folder, *SETTINGS)), capsys)
         assert f"{folder / LATEST}: " in line
-        assert told in line
+        assert message in line
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     survived("latest.pth of another network, recipe, older or newer version", 8, "one line naming what differs; no "
              "file changed")  # fmt: skip

@@ -82,11 +82,11 @@ def test_a_thousand_damaged_photos(options, tmp_path, monkeypatch, capsys, survi
     monkeypatch.setattr("helpers.cutout.load_matter", lambda weights, size: LeftHalf())
 
     assert main([str(photos), "-o", str(out), "--jobs", "3", *options]) == 1
-    told = capsys.readouterr()
-    skipped = re.findall(rf"skipped: {re.escape(str(photos))}/(\S+?)\.\w+: ", told.err)
+    printed = capsys.readouterr()
+    skipped = re.findall(rf"skipped: {re.escape(str(photos))}/(\S+?)\.\w+: ", printed.err)
     written = sorted(path.stem for path in out.rglob("*"))
     assert sorted(skipped + written) == sorted(path.stem for path in before)
-    assert told.out.startswith(f"{len(written)} done, {len(skipped)} skipped")
+    assert printed.out.startswith(f"{len(written)} done, {len(skipped)} skipped")
     assert min(len(written), len(skipped)) > COUNT // 20  # both are tried
     for path in out.iterdir():
         assert open_picture(path).mode == ("L" if options else "RGBA")

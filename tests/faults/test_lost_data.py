@@ -112,9 +112,9 @@ def test_a_loaders_process_is_killed(portrait_folder, tmp_path, survived):
         read_until(process, b"epoch 2/2")
         children = psutil.Process(process.pid).children()
         next(child for child in children if "spawn_main" in " ".join(child.cmdline())).kill()
-        told = process.stderr.read().decode()
+        printed = process.stderr.read().decode()
     assert process.returncode == 1
-    assert "\nerror: a loader's process was killed" in told and "Traceback" not in told
+    assert "\nerror: a loader's process was killed" in printed and "Traceback" not in printed
     with start(*command) as process:
         printed, errors = process.communicate()
     assert process.returncode == 0, errors

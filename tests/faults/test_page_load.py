@@ -115,7 +115,7 @@ def test_fifty_visitors_at_once_get_their_own_cutouts_or_are_told_that_it_is_ful
     grown = (crowd.memory - before["memory"]) / 1e6
     # Gradio's state of each tab, of 1000 at most; of photos, one is worked on at a time
     assert grown < 50 + 0.1 * sum(counts.values())
-    assert "Traceback" not in page.told()
+    assert "Traceback" not in page.log_text()
     assert [path for path in page.home().iterdir() if path.name.startswith("tmp") and path.stat().st_size] == []
     survived(f"{VISITORS} visitors of the web page at once for {seconds:.0f} s, {SLOW} more upload a byte now and then",
              f"{counts['served'] + counts['refused'] + counts['left']} requests",
@@ -174,9 +174,9 @@ def test_hostile_uploads_are_refused_and_leave_nothing(page, photos, survived):
         # larger than the limits: told honestly, not at all, or falsely
         begin, million = form(b"")[:-9], bytes(1_000_000)
         chunks = [b"%X\r\n%b\r\n" % (len(part), part) for part in (begin, *[million] * 51)]
-        for body, told, length in ((form(million * 51), "Accept: */*", None), (b"".join(chunks), CHUNKED, None),
+        for body, headers, length in ((form(million * 51), "Accept: */*", None), (b"".join(chunks), CHUNKED, None),
                                    (begin + million * 51, "Accept: */*", 10**12)):  # fmt: skip
-            status, _ = await raw(page, "POST", "gradio_api/upload", body, MULTIPART, told, length=length)
+            status, _ = await raw(page, "POST", "gradio_api/upload", body, MULTIPART, headers, length=length)
             assert status in (413, None)  # None: hung up on, in the midst of sending
             tried += 1
         call = b'{"data": ["' + b"x" * 1_100_000 + b'"], "fn_index": 0, "session_hash": "x"}'

@@ -33,7 +33,7 @@ def test_a_failing_block_keeps_the_old_file_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("told, named", [((), "a.txt"), (("elsewhere",), "elsewhere")])
-def test_an_error_names_the_file_unless_it_names_another(told, named, tmp_path):
+@pytest.mark.parametrize("arguments, named", [((), "a.txt"), (("elsewhere",), "elsewhere")])
+def test_an_error_names_the_file_unless_it_names_another(arguments, named, tmp_path):
     with pytest.raises(OSError, match=rf"No space left on device: '.*{named}'$"), whole_file(tmp_path / "a.txt"):
-        raise OSError(errno.ENOSPC, "No space left on device", *told)
+        raise OSError(errno.ENOSPC, "No space left on device", *arguments)

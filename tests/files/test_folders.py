@@ -136,9 +136,9 @@ def test_an_unreadable_folder_is_raised_or_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(PermissionError):
         list(walk(tmp_path))
-    told = []
-    assert [path.name for path in find_pictures(tmp_path, told.append).photos] == ["y.jpg"]
-    assert [error.filename for error in told] == [str(tmp_path / "a")]
+    errors = []
+    assert [path.name for path in find_pictures(tmp_path, errors.append).photos] == ["y.jpg"]
+    assert [error.filename for error in errors] == [str(tmp_path / "a")]
 
 
 # --------------------------------------------------------------------------------------------------- names in two forms

@@ -6,11 +6,13 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from support import serving
+from support import draw_portrait, serving
 
 from helpers.files.photos import read_grey, read_photo
 from helpers.mine.correct import CONFIRMED, CORRECTED, KEEP, REMOVE, Corrections, corrected
 from helpers.mine.project import Photo, Project, stamp_of
+from helpers.mine.propose import SHEET
+from helpers.mine.report import REPORT
 
 SECONDS = 90
 """How long a slow machine may take for what a person waits a second for."""
@@ -45,9 +47,10 @@ def serving_photos(project, weights, temporary):
 
 
 class Window:
-    """A window of a browser with the tab open and the first photo in it."""
+    """A window of a browser with the tab open and the first photo in it, if one is proposed."""
 
-    def __init__(self, chromium, url):
+    def __init__(self, chromium, url, first="p000.png"):
+        self.first = first
         self.page = chromium.new_page(viewport={"width": 1280, "height": 1600})
         self.page.set_default_timeout(SECONDS * 1000)
         self.page.goto(url)
@@ -56,10 +59,20 @@ class Window:
     def open(self):
         self.page.get_by_role("tab", name="My photos").click()
         self.page.click("#mine-open")
-        self.until_note("p000.png")
+        if self.first:
+            self.until_note(self.first)
+
+    def text(self, box):
+        """What a text box says."""
+        return self.page.input_value(f"{box} textarea, {box} input")
 
     def note(self):
-        return self.page.input_value("#mine-note textarea, #mine-note input")
+        return self.text("#mine-note")
+
+    def handle(self):
+        """The handle of the compare slider: its middle, across and down, in pixels of the window."""
+        box = self.page.locator("#mine-slider .outer").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def until_note(self, text):
         until(lambda: text in self.note(), lambda: f"{text!r} is not in {self.note()!r}")
@@ -77,10 +90,10 @@ class Window:
         self.page.mouse.up()
 
 
-def until(condition, told=lambda: "it did not come to it"):
+def until(condition, message=lambda: "it did not come to it", seconds=SECONDS):
     begin = time.monotonic()
     while not condition():
-        assert time.monotonic() - begin < SECONDS, told()
+        assert time.monotonic() - begin < seconds, message()
         time.sleep(0.2)
 
 
@@ -165,3 +178,51 @@ def test_everything_can_be_done_by_the_keyboard(chromium, random_weights, projec
         window.until_note("p002.png")
         keyboard.press("p")
         window.until_note("p001.png")
+
+
+def test_the_other_steps_by_buttons(chromium, random_weights, tmp_path):
+    folder, numbers, mattes = tmp_path / "photos", np.random.default_rng(0), {}
+    folder.mkdir()
+    for number in range(12):
+        photo, ids = draw_portrait(numbers)
+        Image.fromarray(photo).save(folder / f"p{number:02}.png")
+        mattes[f"p{number:02}"] = (ids > 0).astype(np.float32)
+    project = Project.open(folder)
+    with serving_photos(project, random_weights, tmp_path) as (_, url):
+        window = Window(chromium, url, first="")
+        until(lambda: "look at the photos" in window.text("#mine-next"), lambda: window.text("#mine-next"))
+
+        window.page.click("#mine-look")
+        until(lambda: "0 of 12 photos" in window.text("#mine-next"), lambda: window.text("#mine-progress"))
+        project = Project.open(folder)
+        assert project.photos.keys() == mattes.keys()
+        assert (project.work / SHEET).is_file()
+        window.until_note(project.by_doubt()[0].file)
+
+        start = window.handle()
+        window.page.click("#mine-compare")
+        until(lambda: window.handle()[0] > start[0] + 50)
+        window.page.click("#mine-compare")
+        until(lambda: window.handle()[0] < start[0] - 50)
+        window.page.click("#mine-compare")
+        until(lambda: abs(window.handle()[0] - start[0]) < 2)
+        window.page.mouse.move(*start)
+        window.page.mouse.down()
+        window.page.mouse.move(start[0] - 60, start[1], steps=4)
+        window.page.mouse.up()
+        until(lambda: window.handle()[0] < start[0] - 40)
+
+        window.page.click("#mine-train")  # too early: it says what is missing
+        until(lambda: "nothing to measure on" in window.text("#mine-progress"), lambda: window.text("#mine-progress"))
+        for name, matte in mattes.items():
+            Corrections(project).replace(name, matte)
+        window.page.click("#mine-train")
+        until(
+            lambda: "12 of 12 photos" in window.text("#mine-next"),
+            lambda: window.text("#mine-progress"),
+            seconds=5 * SECONDS,
+        )
+        assert "report: " in window.text("#mine-progress")
+        assert (project.work / REPORT).is_file()
+        listed = window.page.locator("#mine-files")  # a long name is broken over several lines
+        until(lambda: REPORT in "".join(listed.inner_text().split()), listed.inner_text)

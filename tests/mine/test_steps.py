@@ -67,10 +67,10 @@ def test_the_whole_path_by_command(weights, mattes, tmp_path, capsys):
     folder, work = tmp_path / "photos", tmp_path / "photos_mine"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert main([str(folder), "propose", "--weights", str(weights)]) == 0
-    told = capsys.readouterr().out
-    assert f"{COUNT} photos" in told
-    assert f"{COUNT} mattes proposed" in told
-    assert "next: correct or confirm" in told
+    printed = capsys.readouterr().out
+    assert f"{COUNT} photos" in printed
+    assert f"{COUNT} mattes proposed" in printed
+    assert "next: correct or confirm" in printed
     with Image.open(work / "contact.png") as sheet:
         assert sheet.width > sheet.height > 200
 
@@ -81,9 +81,9 @@ def test_the_whole_path_by_command(weights, mattes, tmp_path, capsys):
     correct_all(project, mattes)
     settings = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
     assert main([str(folder), "train", "--weights", str(weights), *settings]) == 0
-    told = capsys.readouterr().out
-    assert "kept out" in told
-    assert str(work / REPORT) in told
+    printed = capsys.readouterr().out
+    assert "kept out" in printed
+    assert str(work / REPORT) in printed
     page = (work / REPORT).read_text(encoding="utf-8")
     assert '<img src="data:image/jpeg;base64,' in page
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)

@@ -110,8 +110,8 @@ def test_the_file_tells_network_table_and_config(network, tiny, tmp_path):
     notes = {"network": "u2net_lite", "table": [list(stage) for stage in tiny], "config": {"image_size": 96}}
     torch.save({"model_state_dict": to_official(network), "history": {}} | notes, tmp_path / "run.pth")
     write_onnx(tmp_path / "run.pth", tmp_path / "run.onnx")
-    told = {each.key: json.loads(each.value) for each in onnx.load(tmp_path / "run.onnx").metadata_props}
-    assert told == notes
+    metadata = {each.key: json.loads(each.value) for each in onnx.load(tmp_path / "run.onnx").metadata_props}
+    assert metadata == notes
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.onnx", "run.pth"]
 
 

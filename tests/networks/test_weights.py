@@ -29,25 +29,25 @@ def prefixed(weights, prefix):
     return {prefix + name: value for name, value in weights.items()}
 
 
-@pytest.mark.parametrize(("prefix", "told"), [
+@pytest.mark.parametrize(("prefix", "message"), [
     ("module.", ["the prefix module."]), ("_orig_mod.", ["the prefix _orig_mod."]),
     ("model.", ["the prefix model."]), ("net.", ["the prefix net."]),
     ("module._orig_mod.", ["the prefix module.", "the prefix _orig_mod."]),
     ("_orig_mod.module.", ["the prefix _orig_mod.", "the prefix module."]),
     ("student.", ["the prefix student."]),
 ])  # fmt: skip
-def test_a_prefix_of_every_name_is_taken_off_and_told(prefix, told, weights, tmp_path, capsys):
+def test_a_prefix_of_every_name_is_taken_off_and_told(prefix, message, weights, tmp_path, capsys):
     path = tmp_path / "w.pth"
     torch.save(prefixed(weights, prefix), path)
     found = read_weights(path)
     assert found.keys() == weights.keys()
     assert all(torch.equal(found[name], weights[name]) for name in weights)
-    assert capsys.readouterr().err == f"{path}: {', '.join(told)} taken off to find the weights\n"
+    assert capsys.readouterr().err == f"{path}: {', '.join(message)} taken off to find the weights\n"
     network, _ = read_network(path)
     assert torch.equal(network.state_dict()["fuse.weight"], weights["outconv.weight"])
 
 
-@pytest.mark.parametrize(("wrapped", "told"), [
+@pytest.mark.parametrize(("wrapped", "message"), [
     (lambda weights: {"epoch": 3, "state_dict": weights}, "the key state_dict"),
     (lambda weights: {"model": weights, "optimizer": {}, "lr": 0.1}, "the key model"),
     (lambda weights: {"net": weights, "acc": 0.9}, "the key net"),
@@ -60,12 +60,12 @@ def test_a_prefix_of_every_name_is_taken_off_and_told(prefix, told, weights, tmp
      "the key params (there are weights under params_ema as well)"),
     (lambda weights: {"n_averaged": torch.tensor(5), **prefixed(weights, "module.")}, "the prefix module."),
 ])  # fmt: skip
-def test_a_wrapper_is_taken_off_and_told(wrapped, told, weights, tmp_path, capsys):
+def test_a_wrapper_is_taken_off_and_told(wrapped, message, weights, tmp_path, capsys):
     path = tmp_path / "w.pth"
     torch.save(wrapped(weights), path)
     found = read_weights(path)
     assert found.keys() == weights.keys() and all(torch.equal(found[name], weights[name]) for name in weights)
-    assert capsys.readouterr().err == f"{path}: {told} taken off to find the weights\n"
+    assert capsys.readouterr().err == f"{path}: {message} taken off to find the weights\n"
 
 
 @pytest.mark.parametrize("state", [lambda weights: weights, lambda weights: {"model_state_dict": weights, "epoch": 1}])

@@ -337,9 +337,9 @@ def test_a_damaged_latest_names_the_furthest_whole_one_beside_it(make_run, tmp_p
     torch.save({"weight": torch.zeros(1)}, tmp_path / "u2net.pth")
     for damaged in (LATEST, "epoch_004.pth"):
         (tmp_path / damaged).write_bytes(b"PK")
-    way_out = "best.pth beside it is whole: copy it over latest.pth to go on after epoch 3"
+    remedy = "best.pth beside it is whole: copy it over latest.pth to go on after epoch 3"
     for read in (lambda: resume(run, tmp_path), lambda: make_run(max_lr="auto", folder=tmp_path)):
-        with pytest.raises(ValueError, match=f"latest.pth: not a readable checkpoint .*; {way_out}$"):
+        with pytest.raises(ValueError, match=f"latest.pth: not a readable checkpoint .*; {remedy}$"):
             read()
 
 
@@ -350,18 +350,18 @@ def test_a_damaged_latest_beside_weights_alone_names_none(make_run, tmp_path):
         resume(make_run()[0], tmp_path)
 
 
-@pytest.mark.parametrize("change, told", [
+@pytest.mark.parametrize("change, message", [
     (lambda state: state.pop("timing"), "it lacks timing"),
     (lambda state: state["history"].pop("metrics"), "it lacks history of metrics"),
     (lambda state: state.update(swarm={}), "it holds the unknown swarm"),
     (lambda state: (state.pop("rng"), state.update(swarm={})), "it holds the unknown swarm, lacks rng"),
 ])  # fmt: skip
-def test_a_checkpoint_of_another_version_is_refused_by_what_is_strange(change, told, make_run, tmp_path):
+def test_a_checkpoint_of_another_version_is_refused_by_what_is_strange(change, message, make_run, tmp_path):
     run, _ = make_run()
     state = run.state_dict() | {"epoch": 1}
     change(state)
     write_checkpoint(tmp_path / LATEST, state)
-    with pytest.raises(OtherRun, match=rf"{LATEST}: written by another version of this project, {told}; go on with"):
+    with pytest.raises(OtherRun, match=rf"{LATEST}: written by another version of this project, {message}; go on with"):
         resume(run, tmp_path)
     assert run.epoch == 0
 

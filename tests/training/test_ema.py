@@ -64,8 +64,8 @@ def test_statistics_of_batch_norm_are_taken_over_as_they_are():
     for step in range(1, 4):
         model(torch.rand(4, 1, 3, 3))
         ema.update(model, step)
-        for mine, theirs in zip(ema.model.buffers(), model.buffers(), strict=True):
-            assert torch.equal(mine, theirs)
+        for averaged, trained in zip(ema.model.buffers(), model.buffers(), strict=True):
+            assert torch.equal(averaged, trained)
     assert ema.model[1].num_batches_tracked == 3
 
 

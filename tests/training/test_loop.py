@@ -662,9 +662,9 @@ def test_out_of_memory_the_batch_is_split_until_it_fits(batch_size, most, fittin
     run, val_loader = make_run(batch_size=batch_size)
     shown = limit_memory(run, most)
     fit(run, val_loader, tmp_path / "out")
-    told = re.findall(r"out of memory: from now on (\d+) images at once", capsys.readouterr().out)
-    halves = [batch_size // 2 ** (i + 1) for i in range(len(told))]
-    assert list(map(int, told)) == halves
+    printed = re.findall(r"out of memory: from now on (\d+) images at once", capsys.readouterr().out)
+    halves = [batch_size // 2 ** (i + 1) for i in range(len(printed))]
+    assert list(map(int, printed)) == halves
     assert run.micro_batch == halves[-1] == fitting
     assert shown[: len(halves) + 1] == [batch_size, *halves]
     assert max(shown[len(halves) :]) <= most  # in validation too

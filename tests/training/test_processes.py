@@ -202,10 +202,10 @@ def test_what_two_processes_began_one_can_finish(two, alone, portrait_folder, tm
 def test_processes_that_do_not_stand_at_the_same_step_do_not_begin(make_run, tmp_path, monkeypatch):
     """As on two machines of which only one sees the folder with the checkpoints."""
     run, val_loader = make_run()
-    monkeypatch.setattr(training, "gather_object", lambda mine: [*mine, [4, run.recipe]])
+    monkeypatch.setattr(training, "gather_object", lambda own: [*own, [4, run.recipe]])
     with pytest.raises(ValueError, match="all machines must see the same folders --out and --data"):
         fit(run, val_loader, tmp_path / "out")
-    monkeypatch.setattr(training, "gather_object", lambda mine: [*mine, [0, run.recipe | {"images": "other"}]])
+    monkeypatch.setattr(training, "gather_object", lambda own: [*own, [0, run.recipe | {"images": "other"}]])
     with pytest.raises(ValueError, match="not every process stands at the same step of the same run"):
         fit(run, val_loader, tmp_path / "out")
     assert run.step == 0

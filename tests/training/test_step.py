@@ -178,17 +178,17 @@ def test_a_loss_without_rough_will_do_where_no_mask_is_rough(rough, float32):
 
 
 def test_rough_masks_are_told_to_the_loss_part_by_part(float32):
-    told = []
+    given = []
 
     def listening(outputs, alphas, rough=None):
-        told.append(rough if rough is None else rough.tolist())
+        given.append(rough if rough is None else rough.tolist())
         return matting_loss(outputs, alphas, rough=rough)
 
     model, batch = Filter(), random_batch(4, rough=[False, True, False, False])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     train_step(model, optimizer, batch, listening, float32)
     train_step(model, optimizer, batch, listening, float32, micro_batch=2)
-    assert told == [[False, True, False, False], [False, True], None]
+    assert given == [[False, True, False, False], [False, True], None]
 
 
 def test_a_rough_mask_costs_less_than_the_same_refined(float32):
@@ -289,15 +289,15 @@ def test_loss_terms_of_uneven_batches_weigh_by_their_images(still, float32):
 
 
 def test_rough_masks_are_told_to_the_loss_in_validation_too(still, float32):
-    told = []
+    given = []
 
     def listening(outputs, alphas, rough=None):
-        told.append(rough if rough is None else rough.tolist())
+        given.append(rough if rough is None else rough.tolist())
         return {"total": alphas.mean()}
 
     rough = Still(still.images, still.alphas, [False, False, True, False, False])
     evaluate(Echo(), make_loader(rough, 2, shuffle=False), listening, float32)
-    assert told == [None, [True, False], None]
+    assert given == [None, [True, False], None]
 
 
 def test_several_processes_add_up_their_shares(still, float32):
