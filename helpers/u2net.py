@@ -253,5 +253,8 @@ def load_exactly(model: nn.Module, state_dict: Mapping[str, Tensor], names: dict
             problems.append(f"{given}: {tuple(state_dict[given].shape)} instead of {tuple(own[name].shape)}")
     if problems:
         shown = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
-        raise ValueError(f"these weights do not fit the network: {shown}")
+        raise ValueError(
+            f"these weights do not fit the network: {shown}; take a whole file of this network, or choose the network "
+            "that the file belongs to"
+        )
     model.load_state_dict({name: state_dict.get(given, own[name]) for name, given in names.items()})

@@ -92,7 +92,7 @@ class Page(gr.Blocks):
         Raises ValueError for a `server_name` that others can reach unless `auth`, a (user, password), is given.
         """
         if not is_loopback(server_name) and not auth:
-            raise ValueError(f"others can reach {server_name}: set a password")
+            raise ValueError(f"others can reach {server_name}: set a password, in PORTRAIT_PASSWORD or by --password")
         policy = BRUSH_POLICY if is_loopback(server_name) or self.has_photos else POLICY
         os.environ["GRADIO_RUN_HISTORY"] = "False"  # an argument of newer Gradios, which older ones refuse
         return super().launch(

@@ -180,7 +180,7 @@ def _pictures_below(folder, place, skipped):
 
 def _existing(path):
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
+        raise FileNotFoundError(f"{path}: no such file or folder; correct the path of the photos")
     return path
 
 

@@ -74,7 +74,7 @@ class OnnxPredictor:
 
     def __init__(self, source: Path | str | bytes, device: str | None = None):
         if not isinstance(source, bytes) and not Path(source).is_file():
-            raise FileNotFoundError(f"{source}: no such file")
+            raise FileNotFoundError(f"{source}: no such file; correct the path of the weights")
         self.path = Path("the exported network" if isinstance(source, bytes) else source)  # as errors name it
         self.session = _session(source, self.path, device)
         try:

@@ -82,7 +82,7 @@ def config_of(name: str, seed: int, preset: Config) -> Config:
     """The configuration of a variant's training run; sizes, batches and epochs are the preset's."""
     changes = VARIANTS[name]
     if isinstance(changes, Enlargement):
-        raise ValueError(f"{name} is measured without training")
+        raise ValueError(f"{name} is measured without training; train one of the other variants")
     size = preset.image_size * (2 if name in SYNTHETIC_ONLY else 1)
     return replace(preset, **REPORT | changes, seed=seed, image_size=size)
 

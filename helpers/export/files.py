@@ -40,7 +40,9 @@ def write_safetensors(weights: Path | str, out: Path | str) -> None:
     network_in(state, tensors)  # check that it can be read back
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise ValueError(f"{weights}: {name} holds values that half precision cannot")
+            raise ValueError(
+                f"{weights}: {name} holds values that half precision cannot; export as .onnx, or train anew"
+            )
     with whole_file(out) as temporary:
         save_file(tensors, temporary, {key: json.dumps(state[key]) for key in EXPORTED if key in state})
 

@@ -31,9 +31,11 @@ def encode_png(picture: Image.Image) -> bytes:
     try:
         written, encoded = cv2.imencode(".png", pixels)
     except cv2.error as error:
-        raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG: {error}") from error
+        raise ValueError(
+            f"{picture.width} × {picture.height} pixels cannot be written as PNG: {error}; make the photo smaller"
+        ) from error
     if not written:
-        raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG")
+        raise ValueError(f"{picture.width} × {picture.height} pixels cannot be written as PNG; make the photo smaller")
     del pixels  # a copy of a photo needs much memory
     file, kept = memoryview(encoded.tobytes()), b""
     if picture.mode != "L":

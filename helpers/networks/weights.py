@@ -36,12 +36,14 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         with open(path, "rb") as file:  # by its name, torch would read one as safetensors
             state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(f"{path}: no such file; correct the path of the weights") from None
     except Exception as error:  # damaged bytes make the unpickler raise anything: IndexError, KeyError, …
         reason, advice = diagnose(path, error)
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); {advice}") from error
     if not isinstance(state, dict):
-        raise ValueError(f"{path}: holds a {type(state).__name__}, expected a dict of tensors")
+        raise ValueError(
+            f"{path}: holds a {type(state).__name__}, expected a dict of tensors; save the network's state_dict()"
+        )
     return state
 
 

@@ -63,7 +63,7 @@ def parse_source(text: str) -> Source:
         except ValueError:
             values["weight"] = 0.0
         if not 0 < values["weight"] < float("inf"):
-            raise ValueError(f"{text!r}: weight must be a positive number")
+            raise ValueError(f"{text!r}: weight must be a positive number, such as weight=2")
     if "rough" in values:
         if values["rough"] not in ("true", "false"):
             raise ValueError(f"{text!r}: rough must be true or false")

@@ -51,7 +51,9 @@ def assemble(
     processes = accelerator.num_processes
     runtime = runtime or best_runtime(accelerator.device, config.precision)
     if config.batch_size % processes:
-        raise ValueError(f"batch_size={config.batch_size} cannot be shared evenly by {processes} processes")
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared evenly by {processes} processes; take a multiple"
+        )
     if config.freeze_encoder and not weights and config.start == "random" and config.network not in ENCODERS:
         raise ValueError("freeze_encoder=true keeps random weights unless it gets others to start from: add --weights")
 
