@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from helpers.synthetic.drawing import palette
 from helpers.synthetic.drawing.body import Body
 from helpers.synthetic.drawing.canvas import Canvas, View, ellipse, fill, spline, stroke
-from helpers.synthetic.drawing.clothes import Garment, Outfit
 from helpers.synthetic.drawing.fabric import Fabric, random_fabric
 from helpers.synthetic.drawing.light import Light, inflate, normals
+from helpers.synthetic.drawing.outfit import Garment, Outfit
 
 
 def paint_collar(canvas: Canvas, view: View, body: Body, garment: Garment, light: Light, rng: Generator) -> None:

@@ -14,6 +14,7 @@ from helpers.synthetic.drawing.face import PERSON, SKIN, paint_face, random_expr
 from helpers.synthetic.drawing.head import head_surface, turn
 from helpers.synthetic.drawing.identity import Identity
 from helpers.synthetic.drawing.light import Light
+from helpers.synthetic.drawing.outfit import random_outfit
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Figure:
         self.view = view.moved((0, 0), turn=pose.lean)
         dress, anatomy, self.grain, self.locks, self.worn = rng.spawn(5)
         self.body = random_body(anatomy, identity)
-        self.outfit = clothes.random_outfit(dress, identity)
+        self.outfit = random_outfit(dress, identity)
         self.style = hair.random_style(dress, identity)
         self.hat = headwear.random_hat(dress)
         self.expression = random_expression(dress, identity.femininity)
