@@ -37,7 +37,7 @@ STANDING = 0.7
 """If the upper body is a smaller part of the photo's longer side, the whole photo becomes a portrait as well."""
 
 WHOLE = "-whole"
-"""Ends the name of a whole photo, beside the close one."""
+"""The end of the name of a whole photo, which lies beside the close one."""
 
 VEIL = 0.05
 """Alphas of a whole figure that are this close to 0 or 1 become exactly 0 or 1: there the teacher is sure."""

@@ -79,7 +79,7 @@ def _plan(paths: list[Path], out: Path | None) -> Plan:
             requests.setdefault(_identity(_existing(path)), (path, out or path.parent, "" if out else "_cutout"))
     if not requests:
         raise FileNotFoundError(no_photos(", ".join(map(str, paths)), passed_over))
-    return Plan(_told_apart(requests), skipped, passed_over)
+    return Plan(_distinct(requests), skipped, passed_over)
 
 
 def cut_files(matter: Matter, outputs: list[tuple[Path, Path]], look: Look, jobs: int) -> Outcome:
@@ -184,7 +184,7 @@ def _existing(path):
     return path
 
 
-def _told_apart(requests):
+def _distinct(requests):
     """[(photo, output)] of {identity: (photo, folder, addition to its name)}.
 
     No output is there twice or in the place of a photo.

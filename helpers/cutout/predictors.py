@@ -150,9 +150,9 @@ def _resized(image, size, interpolation=cv2.INTER_AREA):
 
 
 def _session(source, path, device):
-    """An onnxruntime session, of what errors call `path`, on as many cores as torch would take.
+    """An onnxruntime session on as many cores as torch would take; `OMP_NUM_THREADS` limits them.
 
-    `OMP_NUM_THREADS` limits them.
+    Errors call the file `path`.
     """
     try:
         import onnxruntime

@@ -26,7 +26,7 @@ STEPS = ("propose", "correct", "train", "status")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit code: 0, or 2 for what cannot be, 130 if interrupted."""
+    """Command line; returns the exit code: 0, or 2 after an error, 130 after Ctrl-C."""
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.mine", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="your photos; nothing is written into it")

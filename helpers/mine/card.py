@@ -1,4 +1,4 @@
-"""The card of a trained network: what it was trained on, how, and what it is worth; made from the report's facts."""
+"""The card of a trained network: what it was trained on, how, and how good it is; made from the report's facts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a network is worth on the photos that were kept out, and what two of them differ by, with intervals."""
+"""How good a network is on the photos that were kept out, and how much two of them differ, with intervals."""
 
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ def interval(values: NDArray[np.float64], seed: int = 0) -> Interval:
 
 
 class Gain(NamedTuple):
-    """What one network is better by than another on the same photos, as intervals of the mean: above 0 is better."""
+    """How much better one network is than another on the same photos, as intervals of the mean: above 0 is better."""
 
     iou: Interval
     mad: Interval
@@ -82,6 +82,6 @@ class Gain(NamedTuple):
 
 
 def gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
-    """What `after` is better by than `before`, both (N, 3) as of `errors_on` on the same photos."""
+    """How much better `after` is than `before`, both (N, 3) as of `errors_on` on the same photos."""
     better = (after - before) * np.array([1, -1, -1])
     return Gain(*(interval(better[:, column]) for column in range(3)))

@@ -1,7 +1,7 @@
 """The state of a project: a folder of photos, a work folder beside it, and one JSON file that tells what was done.
 
-Nothing is ever written into the folder of photos. Every step reads the state, does its part and writes the state, so
-that it can be left and taken up again.
+Nothing is ever written into the folder of photos. Every step reads the state, does its part and writes the state. So
+it can be stopped and continued.
 """
 
 import hashlib

@@ -56,7 +56,7 @@ class Measured(NamedTuple):
 
     @property
     def doubled(self) -> Gain:
-        """What all photos are worth more than half of them."""
+        """How much better training on all photos is than on half of them."""
         return gain(self.half, self.after)
 
 
