@@ -21,7 +21,8 @@ class Question(NamedTuple):
 
     Attributes:
         name: the claim, such as `1a`. text: the question.
-        variant, against: names of `helpers.experiments.claims.VARIANTS`; asked is whether the first is better.
+        variant, against: names of `helpers.experiments.claims.VARIANTS`, or of `helpers.experiments.by_photo`; asked is
+            whether the first is better.
         metric, region, portraits: what is compared, as in `helpers.experiments.claims.FIELDS`.
         least: the smallest difference worth caring about; with `is_share` a share of the mean of `against`.
     """
@@ -48,19 +49,20 @@ QUESTIONS = (
     Question("6", "Is a continuous answer better than a thresholded one?", "continuous", "thresholded", "grad", "band",
              "made", 0.05, is_share=True),
     Question("bf16", "Is bfloat16 as good as float32?", "bfloat16", "float32", "iou", "whole", "real", 0.003),
+    Question("int8", "Are eight-bit integers as good as float32?", "int8", "exact", "mad", "whole", "real", 0.001),
     Question("K-Net", "Does K-Net's head cut out better?", "knet", "report", "iou", "whole", "real", 0.003),
 )  # fmt: skip
-"""The primary comparisons of docs/protocol.md that are measured seed by seed."""
+"""The primary comparisons of docs/protocol.md: seed by seed, and photo by photo for eight-bit integers."""
 
-UNTESTED = 2
-"""Primary comparisons of the protocol that are measured elsewhere (720², int8); Holm's correction counts them."""
+UNTESTED = 1
+"""Primary comparisons of the protocol that are not measured yet (720²); Holm's correction counts them."""
 
 
 class Answer(NamedTuple):
     """The answer to a question.
 
     Attributes:
-        seeds: the seeds of both variants.
+        seeds: how many pairs there are: seeds that both variants have, or photos.
         gain: by how much the variant is better (negative: worse), with its interval and p value without correction.
         p: the p value after Holm's correction over all primary comparisons.
         least: the smallest difference worth caring about, in units of the metric.
@@ -115,7 +117,7 @@ def _verdict(seeds: int, gain: Paired, p: float, least: float) -> str:
 def answer_table(rows: Iterable[dict[str, Any]]) -> str:
     """The answers as a Markdown table."""
     lines = [
-        "| claim | question | compared by | seeds | gain, 95 % interval | p, corrected | answer |",
+        "| claim | question | compared by | pairs | gain, 95 % interval | p, corrected | answer |",
         "|---" * 7 + "|",
     ]
     for answer in answers(rows):
@@ -134,7 +136,7 @@ def scale(rows: Iterable[dict[str, Any]]) -> str:
     trained = [row for row in rows if row["steps"]]
     steps = max((row["steps"] for row in trained), default=0)
     sizes = " or ".join(f"{size}²" for size in sorted({row["image_size"] for row in trained}))
-    seeds = len({row["seed"] for row in rows})
+    seeds = len({row["seed"] for row in trained})
     done = f"At most {steps} steps, on {sizes} pixels, with {seeds} seeds."
     if steps < STEPS or seeds < SEEDS:
         done += f" The protocol asks for {STEPS} steps and {SEEDS} seeds: this is a demonstration, not a measurement."

@@ -1,6 +1,7 @@
 import pytest
 
 from helpers.experiments.answers import QUESTIONS, UNTESTED, answer_table, answers, scale
+from helpers.experiments.by_photo import COMPARED as PHOTO_BY_PHOTO
 from helpers.experiments.claims import CLAIMS, FIELDS, VARIANTS
 
 
@@ -74,8 +75,9 @@ def test_the_least_difference_may_be_a_share():
 def test_every_question_asks_for_what_is_measured():
     assert len({question.name for question in QUESTIONS}) == len(QUESTIONS)
     for question in QUESTIONS:
-        assert {question.variant, question.against} <= set(VARIANTS)
-        assert any({question.variant, question.against} <= set(claim.variants) for claim in CLAIMS.values())
+        assert {question.variant, question.against} <= {*VARIANTS, *PHOTO_BY_PHOTO}
+        compared = [*(claim.variants for claim in CLAIMS.values()), PHOTO_BY_PHOTO]
+        assert any({question.variant, question.against} <= set(variants) for variants in compared)
 
 
 def test_the_table_has_a_line_for_each_question():

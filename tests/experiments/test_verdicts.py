@@ -1,7 +1,7 @@
 import pytest
 
-from helpers.experiments.claims import CLAIMS, read_results
-from helpers.experiments.verdicts import REPORT, full_report, rows_of
+from helpers.experiments.claims import CLAIMS
+from helpers.experiments.verdicts import REPORT, full_report, rows_of, stored_rows
 
 
 def test_the_protocols_results_are_shown_where_there_are_some():
@@ -15,7 +15,7 @@ def test_the_protocols_results_are_shown_where_there_are_some():
 def test_the_committed_page_is_generated_from_the_committed_results():
     again = "python -m helpers.experiments.verdicts docs/claims.md"
     text = REPORT.read_text(encoding="utf-8")
-    assert text == full_report(rows_of(read_results())), f"run {again}"
+    assert text == full_report(stored_rows()), f"run {again}"
     for number, claim in CLAIMS.items():
         assert f"### {number}. {claim.question}" in text
     assert "made portraits" not in text

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from helpers.cutout import Matter
 from helpers.mine.measure import gain, interval
-from helpers.mine.propose import doubt_of
+from helpers.mine.propose import doubt_of, three_mattes
 from helpers.mine.report import Measured, verdict_of
 
 
@@ -16,31 +17,51 @@ def person(shift=0):
 
 
 def test_a_matte_that_nothing_speaks_against_has_no_doubt():
-    assert doubt_of(person(), person()) == 0
+    assert doubt_of(person(), person(), person()) == 0
 
 
 def test_disagreement_counts_by_its_share_of_the_person():
-    assert doubt_of(person(), person(1)) == pytest.approx(2 * 60 / (40 * 60))
+    assert doubt_of(person(), person(1), person()) == pytest.approx(2 * 60 / (40 * 60))
+    assert doubt_of(person(), person(), person(2)) == pytest.approx(4 * 60 / (40 * 60))
 
 
 def test_softness_far_from_the_edge_is_a_doubt_and_a_soft_edge_is_none():
     inside = person()
     inside[50:60, 45:55] = 0.7
     area = inside.sum()
-    assert doubt_of(inside, inside) == pytest.approx(100 / area)
+    assert doubt_of(inside, inside, inside) == pytest.approx(100 / area)
     edge = person()
     edge[30:90, 29] = edge[30:90, 70] = 0.4
-    assert doubt_of(edge, edge) == 0
+    assert doubt_of(edge, edge, edge) == 0
 
 
 def test_what_lies_apart_is_a_doubt():
     apart = person()
     apart[5:15, 5:15] = 1
-    assert doubt_of(apart, apart) == pytest.approx(100 / 2500)
+    assert doubt_of(apart, apart, apart) == pytest.approx(100 / 2500)
 
 
 def test_nobody_is_the_largest_doubt():
-    assert doubt_of(np.zeros((50, 50), np.float32), np.zeros((50, 50), np.float32)) > doubt_of(person(), person(25))
+    nobody = np.zeros((50, 50), np.float32)
+    assert doubt_of(nobody, nobody, nobody) > doubt_of(person(), person(25), person(-25))
+
+
+def test_the_network_looks_at_the_photo_itself_its_mirror_image_and_a_smaller_copy():
+    seen = []
+
+    def predict(images):  # the left half of whatever it sees
+        seen.append(images.shape)
+        maps = np.zeros((len(images), *images.shape[2:]), np.float32)
+        maps[:, :, : images.shape[3] // 2] = 1
+        return maps
+
+    alpha, mirrored, smaller = three_mattes(Matter(predict, 160), np.full((120, 160, 3), 128, np.uint8))
+    assert alpha.shape == mirrored.shape == smaller.shape == (120, 160)
+    assert alpha[:, :70].min() == 1 and alpha[:, 90:].max() == 0
+    assert mirrored[:, :70].max() == 0 and mirrored[:, 90:].min() == 1
+    assert smaller[:, :70].min() == 1 and smaller[:, 90:].max() == 0
+    assert sum(batch for batch, *_ in seen) == 3
+    assert min(height * width for *_, height, width in seen) < 0.6 * 160**2
 
 
 def test_an_interval_holds_the_mean_and_of_equal_values_nothing_else():
