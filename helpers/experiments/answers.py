@@ -106,10 +106,12 @@ def _verdict(seeds: int, gain: Paired, p: float, least: float) -> str:
         return "not measured"
     if seeds < SEEDS:
         return f"not decided ({seeds} of {SEEDS} seeds)"
+    is_small = -least < gain.low and gain.high < least
     if p < SIGNIFICANT:
         low, high = sorted((abs(gain.low), abs(gain.high)))
-        return f"{'better' if gain.mean > 0 else 'worse'} by {abs(gain.mean):.4f} [{low:.4f}, {high:.4f}]"
-    if -least < gain.low and gain.high < least:
+        found = f"{'better' if gain.mean > 0 else 'worse'} by {abs(gain.mean):.4f} [{low:.4f}, {high:.4f}]"
+        return f"{found}, less than {least:.4f}" if is_small else found
+    if is_small:
         return f"no difference larger than {least:.4f}"
     return "not decided"
 

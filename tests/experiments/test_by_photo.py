@@ -40,7 +40,7 @@ def test_the_answer_is_paired_by_photo(tmp_path):
     found = answer(path)
     assert found.seeds == 40
     assert found.gain.mean == pytest.approx(-0.0002)
-    assert found.verdict == "worse by 0.0002 [0.0002, 0.0002]"
+    assert found.verdict == "worse by 0.0002 [0.0002, 0.0002], less than 0.0010"
     store([row(number, 0.02, 0.02 + 0.0001 * (-1) ** number) for number in range(40)], path)
     assert answer(path).verdict == "no difference larger than 0.0010"
 
