@@ -43,8 +43,11 @@ def test_unknown_and_repeated_settings_are_refused_with_the_known_ones(setting):
     assert f"'data,{setting}'" in str(caught.value)
 
 
+NO_WEIGHTS = ("0", "-1", "nan", "inf", "much")
+
+
 @pytest.mark.parametrize("setting, message", [
-    *((f"weight={value}", "weight must be a positive number") for value in ("0", "-1", "nan", "inf", "much")),
+    *((f"weight={value}", "weight must be a positive number, such as weight=2") for value in NO_WEIGHTS),
     *((f"rough={value}", "rough must be true or false") for value in ("yes", "1", "True")),
     ("layout=zip", f"known layouts are {', '.join(LAYOUTS)}"),
 ])  # fmt: skip
