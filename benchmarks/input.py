@@ -21,6 +21,7 @@ from helpers.augment import least_side, training_transform
 from helpers.datasets.layouts import find_pairs
 from helpers.datasets.prepare import prepare
 from helpers.samples.samples import PortraitDataset
+from helpers.startup import begin_worker
 from helpers.synthetic.dataset import make_portrait
 
 SIZE, COUNT = 320, 24
@@ -76,6 +77,7 @@ def _seconds(module, folder, visits):
 
 
 def main(folder, visits):
+    begin_worker()
     pairs = find_pairs(folder, "train")
     dataset = PortraitDataset(pairs, training_transform(SIZE), least=least_side(SIZE))
     dataset[0, 0]

@@ -30,7 +30,9 @@ def begin_training(pixels: int) -> None:
 
     The number depends on the machine and the batch only, never on the load: other numbers of threads add up in another
     order, so a resumed run would end with other weights. OpenCV gets no threads: they would fight with torch's.
+    Freed memory is kept, as by `begin`, which a notebook does not call.
     """
+    keep_freed_memory()
     limit_threads(thread_limit(pixels))
     cv2.setNumThreads(0)
 
