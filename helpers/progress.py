@@ -1,13 +1,12 @@
 """How long the notebook takes: measures each section, keeps a table of times, and computes the time left."""
 
 import csv
-import io
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from helpers.files.atomic import whole_file
+from helpers.files.csv_file import write_csv
 
 TIMES = Path(__file__).parents[1] / "results" / "notebook_times.csv"
 """Seconds and peak memory of the notebook by preset and section, as `--record` measured them."""
@@ -86,9 +85,4 @@ def write_times(progress: Progress, path: str | Path = TIMES) -> None:
         {"preset": progress.preset, "section": title, "seconds": round(seconds, 1), "megabytes": progress.memory}
         for title, seconds in progress.seconds.items()
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["preset", "section", "seconds", "megabytes"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with whole_file(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_csv(path, rows, ("preset", "section", "seconds", "megabytes"))

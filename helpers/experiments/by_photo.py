@@ -9,7 +9,6 @@ Alphas are those of `load_matter(FILE).alpha`, at the photo's own size, on the s
 
 import argparse
 import csv
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +21,8 @@ from helpers.datasets.pairs import read_pair
 from helpers.experiments.claims import FIELDS, METRICS
 from helpers.experiments.trial import commit
 from helpers.experiments.validation import held_out
-from helpers.files.atomic import whole_file
-from helpers.metrics.errors import matting_metrics
+from helpers.files.csv_file import write_csv
+from helpers.metrics.errors import alpha_errors
 from helpers.startup import begin
 
 EIGHT_BITS = Path(__file__).parents[2] / "results" / "int8.csv"
@@ -46,19 +45,14 @@ def compare(exact: Path | str, int8: Path | str, real: Sequence[Path]) -> list[d
     rows = []
     for name, pair in tqdm(pairs, desc="comparing", unit="photo"):
         photo, true = read_pair(pair)
-        mads = {column: matting_metrics(matter.alpha(photo), true / 255)["mad"] for column, matter in matters.items()}
+        mads = {column: alpha_errors(matter.alpha(photo), true / 255)[1] for column, matter in matters.items()}
         rows.append({"set": name, "photo": pair.image.name, **mads, "commit": commit()})
     return rows
 
 
 def store(rows: Sequence[dict[str, Any]], path: Path = EIGHT_BITS) -> None:
     """Write the rows of `compare`; the file is whole at any moment."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row | {column: f"{row[column]:.6f}" for column in COMPARED} for row in rows)
-    with whole_file(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_csv(path, (row | {column: f"{row[column]:.6f}" for column in COMPARED} for row in rows), COLUMNS)
 
 
 def rows_by_photo(path: Path = EIGHT_BITS) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@
 """
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from helpers.config import Config
 from helpers.experiments.statistics import paired
-from helpers.files.atomic import whole_file
+from helpers.files.csv_file import write_csv
 
 RESULTS = Path(__file__).parents[2] / "results" / "claims.csv"
 """The stored results: one line for each run, set of portraits and region."""
@@ -147,12 +146,7 @@ def read_results(path: Path | str = RESULTS) -> list[dict[str, Any]]:
 
 def add_results(path: Path | str, rows: list[dict[str, Any]]) -> None:
     """Write what `path` holds, and `rows` after it; the file is whole at any moment."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows((read_results(path) if Path(path).exists() else []) + rows)
-    with whole_file(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_csv(path, (read_results(path) if Path(path).exists() else []) + rows, FIELDS)
 
 
 def values_of(

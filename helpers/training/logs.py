@@ -1,7 +1,5 @@
 """The logs of a run: its history as CSV, and for TensorBoard its curves and validation pictures."""
 
-import csv
-import io
 import threading
 import time
 from pathlib import Path
@@ -9,7 +7,8 @@ from typing import Any
 
 import torch
 
-from helpers.files.atomic import naming, whole_file
+from helpers.files.atomic import naming
+from helpers.files.csv_file import write_csv
 from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
 from helpers.u2net import outputs_of
@@ -36,12 +35,8 @@ def history_rows(run: Any) -> list[dict[str, Any]]:
 
 def write_history(run: Any, folder: Path | str) -> None:
     """Write `history.csv` anew: it is whole at any moment, and agrees with the checkpoint after a resume."""
-    rows, text = history_rows(run), io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with whole_file(Path(folder) / HISTORY) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    rows = history_rows(run)
+    write_csv(Path(folder) / HISTORY, rows, rows[0])
 
 
 class TensorBoard:
