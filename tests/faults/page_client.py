@@ -148,11 +148,15 @@ def pixels(data):
 
 
 class Crowd:
-    """Visitors who use the page until a time, and what came of it: `counts`, and `errors` in words."""
+    """Visitors who use the page until a time, and what came of it.
+
+    `counts`, `errors` in words, the words of `refusals`, and the `longest` queue and largest `memory` of ten looks a
+    second: between two looks both can have been larger.
+    """
 
     def __init__(self, page, photos, seconds):
         self.page, self.photos, self.end = page, photos, time.monotonic() + seconds
-        self.counts, self.errors, self.longest, self.memory = Counter(), [], 0, 0
+        self.counts, self.errors, self.refusals, self.longest, self.memory = Counter(), [], set(), 0, 0
 
     async def all(self, *others):
         """Everybody at once, and `others`; returns what those return."""
@@ -189,7 +193,7 @@ class Crowd:
                     self.counts["served"] += 1
                     served += 1
                 except Busy as reason:
-                    assert "Queue is full" in str(reason)
+                    self.refusals.add(str(reason))
                     self.counts["refused"] += 1
                     await asyncio.sleep(chance.uniform(0.1, 0.5))
                 except httpx.TransportError as error:
