@@ -25,7 +25,7 @@ from PIL import Image
 
 from helpers.config import PRESETS
 from helpers.devices import Runtime
-from helpers.files.atomic import whole_file
+from helpers.files.atomic import naming, whole_file
 from helpers.progress import TIMES, Progress, in_words, read_times, write_times
 from helpers.startup import begin
 
@@ -41,10 +41,14 @@ def execute(notebook: str | Path, out_dir: str | Path, record: bool = False) -> 
 
     Prints each section when it begins, with the time it took so far and, where `TIMES` knows the preset, the time left.
     `record` writes the measured times of this preset into `TIMES`. Raises CellExecutionError for the first cell that
-    fails.
+    fails, and OSError before the first cell if `out_dir` cannot be written to.
     """
     notebook, out = Path(notebook), Path(out_dir) / Path(notebook).name
     book = nbformat.read(notebook, as_version=4)
+    with naming(out):  # what cannot be written fails now, not after the last cell
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
     progress = Progress([title for cell in book.cells if (title := _title(cell))], read_times())
 
     def announce(cell, cell_index):

@@ -31,6 +31,15 @@ def test_the_executed_copy_lands_in_the_folder_and_sections_are_announced(tmp_pa
     assert capsys.readouterr().out.startswith("[ 1/1] 1 A section ")
 
 
+def test_a_place_that_cannot_be_written_to_is_named_before_the_first_cell_runs(tmp_path):
+    ran, out = tmp_path / "ran", tmp_path / "out"
+    write_notebook(tmp_path / "lesson.ipynb", f"open({str(ran)!r}, 'w').close()")
+    out.write_text("a file where the folder should be")
+    with pytest.raises(OSError, match=str(out)):
+        execute(tmp_path / "lesson.ipynb", out)
+    assert not ran.exists()
+
+
 def test_a_failing_cell_is_raised_and_the_copy_shows_how_far_it_came(tmp_path):
     write_notebook(tmp_path / "lesson.ipynb", "print('before')", "1 / 0", "print('after')")
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):

@@ -65,5 +65,8 @@ def full_report(rows: Sequence[dict]) -> str:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPORT
-    with whole_file(target) as temporary:
-        temporary.write_text(full_report(stored_rows()), encoding="utf-8")
+    try:
+        with whole_file(target) as temporary:
+            temporary.write_text(full_report(stored_rows()), encoding="utf-8")
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

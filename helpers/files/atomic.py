@@ -1,13 +1,20 @@
 """Files that are always whole: they are written under a temporary name in the same folder, then renamed."""
 
+import errno
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONG = 200
 """Bytes of a file name; a longer one is cut for the temporary name, as file systems allow 255 bytes."""
+
+_ELSEWHERE = "write to another folder, or allow writing there"
+_ROOM = "make room, then run the same command again"
+REMEDIES = {errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE, errno.EROFS: _ELSEWHERE,
+            errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM}  # fmt: skip
+"""What to do about errors of writing, by their number."""
 
 
 @contextmanager
@@ -15,30 +22,39 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` if the block succeeds, and is removed if the block raises.
 
     So `path` is the old file or the new one, never a part of either. Its folder is made if there is none. An OSError
-    in the block that names no file, such as that of a full disk, gets the name of `path`.
+    in the block names `path` and the way out, as in `naming`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     name = path.name
     if len(os.fsencode(name)) > LONG:
         name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
     temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
     try:
-        with naming(path):
+        with naming(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it may not be allowed to look there
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def naming(path: Path | str) -> Iterator[None]:
-    """Add `path` to an OSError in the block that names no file, such as that of a full disk."""
+def naming(path: Path | str, temporary: Path | None = None) -> Iterator[None]:
+    """Add to an OSError in the block what its reader needs: `path` and one of `REMEDIES`.
+
+    `path` is added if the error names no file, such as that of a full disk, or the `temporary` file for it, which says
+    nothing to anybody.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno and error.filename is None:  # without an error number the message would be lost
-            error.filename = str(path)
+        if error.errno is not None:  # without an error number the message would be lost
+            if error.filename is None or error.filename == str(temporary):
+                error.filename = str(path)
+            remedy = REMEDIES.get(error.errno)
+            if remedy and remedy not in error.strerror:
+                error.strerror += f"; {remedy}"
         raise
 
 

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         folder = write_dataset(options.folder, options.count, options.size, options.seed, options.workers)
-    except (ValueError, FileExistsError) as problem:
+    except (ValueError, OSError) as problem:
         parser.error(str(problem))
     print(f"{options.count} portraits of {options.size} × {options.size} pixels in {folder}")
 

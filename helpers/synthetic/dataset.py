@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.datasets.layouts import SPLITS
+from helpers.files.atomic import naming
 from helpers.files.parallel import in_parallel
 from helpers.startup import usable_cores
 from helpers.synthetic.drawing.scene import draw_scene
@@ -131,9 +132,10 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     if _is_complete(folder, record):
         return folder
     _refuse_foreign(folder, record)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
+        with naming(folder, partial):
+            partial.mkdir(parents=True)
         _write_all(partial, record, workers or usable_cores())
         if folder.is_dir():
             folder.rmdir()  # fails, and deletes nothing, if the folder is no longer empty

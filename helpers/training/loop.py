@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from helpers.config import LATEST
 from helpers.devices import free_memory, is_out_of_memory
-from helpers.files.atomic import remove_leftovers
+from helpers.files.atomic import naming, remove_leftovers
 from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
 from helpers.training.checkpoints import keep_checkpoints, write_checkpoint
@@ -159,7 +159,8 @@ def fit(run: Run, val_loader: Loader, folder: Path | str, save_every: float = SA
     validation. The exception is raised again.
     """
     main = run.accelerator.is_main_process
-    Path(folder).mkdir(parents=True, exist_ok=True)  # an impossible folder fails now, not after the first epoch
+    with naming(folder):  # an impossible folder fails now, not after the first epoch
+        Path(folder).mkdir(parents=True, exist_ok=True)
     places = gather_object([[run.step, run.recipe]])
     if any(place != places[0] for place in places):
         raise ValueError(f"{folder}: not every process stands at the same step of the same run; "

@@ -13,7 +13,7 @@ from helpers.training import loop as training
 from helpers.training.__main__ import main
 from helpers.training.logs import HISTORY
 
-FULL = "[Errno 28] No space left on device: "
+FULL = "[Errno 28] No space left on device; make room, then run the same command again: "
 SETTINGS = ("checkpoint_every=1",)
 MOUNT = 'mount -t tmpfs -o size="$1" tmpfs "$2" && echo mounted && exec cat'
 

@@ -1,4 +1,5 @@
 import errno
+import os
 
 import pytest
 
@@ -34,6 +35,27 @@ def test_a_failing_block_keeps_the_old_file_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, named", [((), "a.txt"), (("elsewhere",), "elsewhere")])
-def test_an_error_names_the_file_unless_it_names_another(arguments, named, tmp_path):
-    with pytest.raises(OSError, match=rf"No space left on device: '.*{named}'$"), whole_file(tmp_path / "a.txt"):
+def test_an_error_names_the_file_unless_it_names_another_and_says_what_to_do(arguments, named, tmp_path):
+    words = rf"No space left on device; make room, then run the same command again: '.*{named}'$"
+    with pytest.raises(OSError, match=words), whole_file(tmp_path / "a.txt"):
         raise OSError(errno.ENOSPC, "No space left on device", *arguments)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_where_nothing_may_be_written_the_file_itself_is_named_and_the_way_out(number, tmp_path):
+    words = rf"; write to another folder, or allow writing there: '{tmp_path / 'a.txt'}'"
+    with pytest.raises(OSError, match=words) as caught, whole_file(tmp_path / "a.txt") as temporary:
+        raise OSError(number, os.strerror(number), str(temporary))
+    with pytest.raises(OSError, match="there: ") as twice, whole_file(tmp_path / "b.txt"):
+        raise caught.value  # from a file within a file
+    assert str(twice.value).count("another folder") == 1
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    words = r"another folder, or allow writing there: '.*new'$"
+    with pytest.raises(PermissionError, match=words), whole_file(tmp_path / "new" / "a.txt"):
+        pass
