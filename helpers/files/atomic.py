@@ -52,9 +52,9 @@ def naming(path: Path | str, temporary: Path | None = None) -> Iterator[None]:
         if error.errno is not None:  # without an error number the message would be lost
             if error.filename is None or error.filename == str(temporary):
                 error.filename = str(path)
-            remedy = REMEDIES.get(error.errno)
-            if remedy and remedy not in error.strerror:
-                error.strerror += f"; {remedy}"
+            remedy, words = REMEDIES.get(error.errno), error.strerror or ""
+            if remedy and remedy not in words:
+                error.strerror = f"{words}; {remedy}"
         raise
 
 
