@@ -46,9 +46,7 @@ def execute(notebook: str | Path, out_dir: str | Path, record: bool = False) -> 
     notebook, out = Path(notebook), Path(out_dir) / Path(notebook).name
     book = nbformat.read(notebook, as_version=4)
     with naming(out):  # what cannot be written fails now, not after the last cell
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
+        _make_writable(out.parent)
     progress = Progress([title for cell in book.cells if (title := _title(cell))], read_times())
 
     def announce(cell, cell_index):
@@ -117,12 +115,18 @@ def fill_in_times(book: nbformat.NotebookNode, path: str | Path = TIMES) -> None
             cell.source = re.sub(rf"^{re.escape(TIME_MARK)}.*$", line, cell.source, flags=re.MULTILINE)
 
 
+def _make_writable(folder):
+    """Make `folder` where it is missing, and write to it once; raises OSError where either is impossible."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def writable_folder(folder: str | Path) -> Path:
     """`folder`, made where it is missing; a temporary folder, and a line that says so, if it cannot be written to."""
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return Path(folder)
+        _make_writable(folder)
+        return Path(folder)
     except OSError as error:
         other = Path(tempfile.gettempdir()) / "portrait-matting"
         other.mkdir(exist_ok=True)

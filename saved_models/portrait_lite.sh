@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the lite network that is shipped on, from the weights that were shipped before, and exports it:
+# Goes on training the weights that were shipped before, to those that are shipped now, and exports them:
 #
 #     saved_models/portrait_lite.sh SELFIES PEOPLE STREET FIGURES PLACES U2NETP WORK
 #
@@ -35,7 +35,7 @@ grow() {
     "${launch[@]}" -m helpers.training --preset paper --out "$work/$name" --weights "$weights" "${options[@]}"
 }
 
-# average FIRST SECOND .7 OUT: the first file's weights moved by a share of the way to the second's
+# average FIRST SECOND SHARE OUT: the first file's weights moved by a share of the way to the second's
 average() {
     mkdir -p "$(dirname "$4")"
     "$python" - "$@" <<'END'
@@ -46,9 +46,7 @@ from helpers.training.checkpoints import write_checkpoint
 first, second = (read_checkpoint(path) for path in sys.argv[1:3])
 for name, weights in second["model_state_dict"].items():
     if weights.is_floating_point():
-        other = first["model_state_dict"][name].float()
-        second["model_state_dict"][name] = other.lerp(weights.float(), float(sys.argv[3]))
-second["config"]["image_size"] = 320
+        weights.copy_(first["model_state_dict"][name].lerp(weights, float(sys.argv[3])))
 write_checkpoint(sys.argv[4], second)
 END
 }
@@ -64,9 +62,7 @@ label() {
 
 mkdir -p "$work/whole" "$work/upper"
 git show "$before" > "$work/before.safetensors"
-if [ ! -e "$work/made/meta.csv" ]; then
-    "$python" -m helpers.synthetic "$work/made" --count 1200 --size 256 --seed 5
-fi
+"$python" -m helpers.synthetic "$work/made" --count 1200 --size 256 --seed 5
 "$python" -m helpers.samples.cutouts "$work/cutouts" --data "$selfies" --data "$people" --data "$street"
 find "$figures" -name '*.jpg' | sort | head -n 309 | xargs -I{} ln -sf {} "$work/whole/"
 find "$figures" -name '*.jpg' | sort | awk 'NR % 2 == 0' | xargs -I{} ln -sf {} "$work/upper/"

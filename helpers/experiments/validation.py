@@ -73,10 +73,14 @@ def strong_crops(pairs: Sequence[Pair]) -> Iterator[tuple[NDArray[np.uint8], NDA
             yield changed["image"], changed["mask"]
 
 
-def empty_means(matter: Matter, folder: str | Path) -> NDArray[np.float64]:
-    """The mean alpha of each of the places in `folder` that training keeps back (`helpers.samples.mixing`): (N,)."""
-    paths = [path for path in backgrounds_in(folder) if rank_of(path.stem) < VALIDATED]
-    return np.array([matter.alpha(read_photo(path)).mean() for path in paths])
+def empty_places(folder: str | Path) -> list[Path]:
+    """The photos of places in `folder` that training keeps back (`helpers.samples.mixing`)."""
+    return [path for path in backgrounds_in(folder) if rank_of(path.stem) < VALIDATED]
+
+
+def empty_means(matter: Matter, places: Iterable[Path]) -> NDArray[np.float64]:
+    """The mean alpha of each of the photos of places with nobody: (N,)."""
+    return np.array([matter.alpha(read_photo(path)).mean() for path in places])
 
 
 def _named(text):
@@ -110,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"| {row.name} | {row.count} | {row.iou:.4f} | {row.worst:.3f} | {row.mad:.4f} | {row.band:.4f} |")
         print(f"mean IoU of the rows: {np.mean([row.iou for row in rows]):.4f}")
         if options.empty:
-            means = empty_means(matter, options.empty)
+            means = empty_means(matter, empty_places(options.empty))
             print(f"{len(means)} places with nobody: mean alpha {means.mean():.4f}, "
                   f"more than 1 % foreground in {(means > FOREGROUND).mean():.1%}")  # fmt: skip
     except (ValueError, OSError) as error:

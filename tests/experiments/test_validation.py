@@ -6,7 +6,7 @@ from PIL import Image
 
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.experiments import validation
-from helpers.experiments.validation import empty_means, held_out, main, row_of, strong_crops
+from helpers.experiments.validation import empty_means, empty_places, held_out, main, row_of, strong_crops
 from helpers.metrics.errors import alpha_errors
 
 
@@ -59,8 +59,8 @@ def test_places_are_those_that_training_keeps_back(tmp_path):
     for number in range(40):
         Image.new("RGB", (10 + number, 8)).save(tmp_path / f"{number}.png")
     kept = [number for number in range(40) if rank_of(str(number)) < VALIDATED]
-    assert len(empty_means(Left(), tmp_path)) == len(kept) > 0
-    assert empty_means(Left(), tmp_path) == pytest.approx(0.5, abs=0.03)
+    assert len(empty_means(Left(), empty_places(tmp_path))) == len(kept) > 0
+    assert empty_means(Left(), empty_places(tmp_path)) == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_table_has_a_line_for_each_set(portrait_folder, monkeypatch, capsys, tmp_path):
