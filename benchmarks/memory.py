@@ -15,12 +15,14 @@ import sys
 from helpers.training.setup import assemble
 from helpers.config import load_config
 from helpers.samples.mixing import Source
+from helpers.startup import begin_training
 from helpers.training.loop import train_epoch, validate
 
 def megabytes():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) / 1024
 
 config = load_config("smoke", image_size=32, batch_size=20, epochs=int(sys.argv[2]))
+begin_training(config.batch_size * config.image_size**2)
 run, val_loader = assemble(config, [Source(sys.argv[1])])
 for _ in range(config.epochs):
     train_epoch(run)

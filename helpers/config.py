@@ -193,7 +193,7 @@ PRESETS = {
     ),
     "protocol": Config(
         name="protocol", network="u2net_lite", image_size=160, batch_size=8, epochs=2, log_every=20, workers=0,
-        synthetic_count=2286, synthetic_size=512, seed=5,
+        synthetic_count=2572, synthetic_size=512, seed=5,
     ),
     "hires": Config(name="hires", image_size=720, batch_size=4, synthetic_size=1024),
     "mine": Config(

@@ -149,20 +149,23 @@ def test_imports_leave_opencvs_threads_alone():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has another way with memory")
-def test_memory_of_one_photo_is_kept_for_the_next():
+@pytest.mark.parametrize(
+    "function, megabytes", [("keep_freed_memory", 3), ("keep_training_memory", 3), ("keep_training_memory", 50)]
+)
+def test_freed_memory_is_kept_for_the_next_photo_or_step(function, megabytes):
     script = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from helpers.startup import keep_freed_memory\n"
-        "if sys.argv[1:]: keep_freed_memory()\n"
+        "from helpers import startup\n"
+        "if sys.argv[2:]: getattr(startup, sys.argv[2])()\n"
         "faults = []\n"
         "for _ in range(20):\n"
-        "    [np.full(3 * 2**20, 7, np.uint8) for _ in range(4)]\n"
+        "    [np.full(int(sys.argv[1]) * 2**20, 7, np.uint8) for _ in range(4)]\n"
         "    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
         "print(faults[-1] - faults[9])\n"
     )
     without, kept = (
-        subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, check=True,
-                       capture_output=True, text=True).stdout for words in ([], ["call it"])
+        subprocess.run([sys.executable, "-c", script, str(megabytes), *words], cwd=ROOT, check=True,
+                       capture_output=True, text=True).stdout for words in ([], [function])
     )  # fmt: skip
     assert int(kept) < 100 < int(without)

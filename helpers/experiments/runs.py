@@ -16,10 +16,14 @@ from tqdm import tqdm
 
 from helpers.config import Config
 from helpers.datasets.layouts import find_pairs
+from helpers.experiments.answers import QUESTIONS
 from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, add_results
 from helpers.experiments.trial import origin_of, run_variant
 from helpers.files.parallel import in_parallel
 from helpers.startup import usable_cores
+
+SECONDARY_SEEDS = 3
+"""Seeds for variants that no primary comparison needs."""
 
 
 def missing_runs(
@@ -32,7 +36,9 @@ def missing_runs(
     weights: Path | str | None = None,
     full: bool = False,
 ) -> list[tuple[str, int]]:
-    """[(variant, seed)] that `rows` do not hold, claim by claim; the full network comes last, and only if `full`.
+    """[(variant, seed)] that `rows` do not hold, the primary comparisons of docs/protocol.md first.
+
+    Other variants follow, with the first `SECONDARY_SEEDS` of the `seeds`; the full network comes last, only if `full`.
 
     `made`, `real` and `weights` as in `run_variant`. Raises ValueError where a run was stored with other data or other
     weights to start from, FileNotFoundError for photos or weights that are missing.
@@ -40,7 +46,10 @@ def missing_runs(
     for folder in real:
         find_pairs(folder, "val")
     stored = {(row["variant"], row["seed"]): row for row in rows if row["preset"] == config.name}
-    runs = dict.fromkeys((name, seed) for claim in claims for seed in seeds for name in CLAIMS[claim].variants)
+    seeds, variants = list(seeds), [name for claim in claims for name in CLAIMS[claim].variants]
+    primary = {name for question in QUESTIONS for name in (question.variant, question.against)}
+    runs = dict.fromkeys((name, seed) for seed in seeds for name in variants if name in primary)
+    runs |= dict.fromkeys((name, seed) for seed in seeds[:SECONDARY_SEEDS] for name in variants)
     light: list[tuple[str, int]] = []
     heavy: list[tuple[str, int]] = []
     for name, seed in runs:

@@ -35,6 +35,9 @@ from helpers.training.setup import assemble
 MEASURED = 200
 """The most synthetic portraits that a network is measured on."""
 
+MADE_SHARE = 0.25
+"""Share of the synthetic portraits that an epoch shows, by turns, where there are photos to train on as well."""
+
 SAVE_EVERY = 60
 """Seconds after which a training saves itself, to go on from there when it was stopped."""
 
@@ -146,7 +149,8 @@ def _enlarged(variant, seed, matter):
 
 def sources_of(name: str, made: Path, real: Sequence[Path] = ()) -> list[Source]:
     """The `Source`s that the variant `name` is trained on."""
-    return [Source(made), *(Source(folder) for folder in real if name not in SYNTHETIC_ONLY)]
+    photos = [Source(folder) for folder in real if name not in SYNTHETIC_ONLY]
+    return [Source(made, weight=MADE_SHARE if photos else 1.0), *photos]
 
 
 def start_of(name: str, weights: Path | str | None = None) -> Path | None:

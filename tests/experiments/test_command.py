@@ -33,7 +33,7 @@ from helpers.experiments.claims import (
     read_results,
     values_of,
 )
-from helpers.experiments.trial import commit, measure, run_variant, start_of
+from helpers.experiments.trial import commit, measure, run_variant, sources_of, start_of
 from helpers.losses import LOSSES
 from helpers.networks import pretrained
 from helpers.networks.registry import weights_out
@@ -219,7 +219,7 @@ def test_a_trial_is_trained_measured_and_told(made, portrait_folder, weights):
     for row in rows:
         assert list(row) == list(FIELDS)
         assert all(type(row[name]) is kind for name, kind in FIELDS.items())
-        assert (row["claim"], row["variant"], row["seed"], row["steps"]) == ("1 2 3 5 7", "report", 0, 12)
+        assert (row["claim"], row["variant"], row["seed"], row["steps"]) == ("1 2 3 5 7", "report", 0, 8)
         assert (row["preset"], row["image_size"], row["max_lr"]) == ("smoke", 32, 1e-3)
         assert row["seconds"] > 0 and row["commit"] == commit()
         assert 0 < row["mse"] <= row["mad"] < 1
@@ -411,6 +411,20 @@ def test_what_several_claims_share_is_trained_once_and_the_full_network_last(fak
     with_full = missing_runs([], [5, 6], [0, 1], CONFIG, made, full=True)
     assert with_full[-2:] == [("full_network", 0), ("full_network", 1)]
     assert with_full.count(("report", 0)) == 1
+
+
+def test_primary_comparisons_come_first_and_others_with_three_seeds(faked, made):
+    runs = missing_runs([], [1, 2], range(6), CONFIG, made)
+    primary = ("report", "cross_entropy", "l1", "edge_0")
+    assert runs[:24] == [(name, seed) for seed in range(6) for name in primary]
+    others = ("edge_4", "edge_10", "edge_on_all", "width_3", "width_15")
+    assert runs[24:] == [(name, seed) for seed in range(3) for name in others]
+
+
+def test_an_epoch_shows_a_quarter_of_the_synthetic_portraits_beside_photos(made, portrait_folder):
+    assert [source.weight for source in sources_of("report", made, [portrait_folder])] == [0.25, 1.0]
+    assert [source.weight for source in sources_of("report", made)] == [1.0]
+    assert [source.weight for source in sources_of("hard_truth", made, [portrait_folder])] == [1.0]
 
 
 def test_another_preset_is_another_run_and_other_data_are_refused(faked, made):
