@@ -35,19 +35,20 @@ grow() {
     "${launch[@]}" -m helpers.training --preset paper --out "$work/$name" --weights "$weights" "${options[@]}"
 }
 
-# average FIRST SECOND SHARE OUT: the first file's weights moved by a share of the way to the second's
+# average OUT FILE SHARE FILE SHARE …: the mean of the files' weights, each with its share; the rest is the last file's
 average() {
-    mkdir -p "$(dirname "$4")"
+    mkdir -p "$(dirname "$1")"
     "$python" - "$@" <<'END'
 import sys
 from helpers.networks.weights import read_checkpoint
 from helpers.training.checkpoints import write_checkpoint
 
-first, second = (read_checkpoint(path) for path in sys.argv[1:3])
-for name, weights in second["model_state_dict"].items():
+checkpoints, shares = [read_checkpoint(path) for path in sys.argv[2::2]], [float(share) for share in sys.argv[3::2]]
+for name, weights in checkpoints[-1]["model_state_dict"].items():
     if weights.is_floating_point():
-        weights.copy_(first["model_state_dict"][name].lerp(weights, float(sys.argv[3])))
-write_checkpoint(sys.argv[4], second)
+        weighted = [file["model_state_dict"][name] * share for file, share in zip(checkpoints, shares, strict=True)]
+        weights.copy_(sum(weighted) / sum(shares))
+write_checkpoint(sys.argv[1], checkpoints[-1])
 END
 }
 
@@ -76,15 +77,15 @@ ema=0.998
 grow a192 192 1 1e-3 "$work/before.safetensors" "$selfies,weight=1.5" "$people,weight=6" "$street,weight=1.2" \
     "$work/cutouts,$on,weight=1.4" "$work/made,weight=.4"
 # between two networks on one path, every kind of photo is better than at either end, or nearly as good
-average "$work/before.safetensors" "$work/a192/$final" .5 "$work/between1.pth"
+average "$work/between1.pth" "$work/before.safetensors" .5 "$work/a192/$final" .5
 grow c256 256 1 5e-4 "$work/between1.pth" "$selfies,weight=.13" "$people,weight=.6" "$street,weight=.15" \
     "$work/cutouts,$on,weight=.065" "$whole/composites,$on,weight=.065" "$whole/portraits,weight=.15" \
     "$work/made,weight=.04"
-average "$work/between1.pth" "$work/c256/$final" .6 "$work/between2.pth"
+average "$work/between2.pth" "$work/between1.pth" .4 "$work/c256/$final" .6
 grow d320 320 1 4e-4 "$work/between2.pth" "$selfies,weight=.12" "$people,weight=.5" "$street,weight=.15" \
     "$work/cutouts,$on,weight=.04" "$whole/composites,$on,weight=.04" "$whole/portraits,weight=.1" \
     "$work/made,weight=.03"
-average "$work/before.safetensors" "$work/d320/$final" .45 "$work/between3.pth"
+average "$work/between3.pth" "$work/before.safetensors" .55 "$work/d320/$final" .45
 ema=0.999
 grow f224 224 4 1e-3 "$work/between3.pth" "$selfies,weight=.93" "$people,weight=3.6" "$street,weight=1.4" \
     "$work/cutouts,$on,weight=.41" "$whole/composites,$on,weight=.41" "$whole/portraits,weight=.85" \
@@ -96,10 +97,16 @@ grow h256 256 2 6e-4 "$work/f224/$final" "$selfies,weight=.9" "$people,weight=3"
 grow j320 320 1 4e-4 "$work/h256/$final" "$selfies,weight=1.15" "$people,weight=3.6" "$street,weight=2.4" \
     "$upper/portraits,weight=1.7" "$work/cutouts,$on,weight=.35" "$whole/composites,$on,weight=.35" \
     "$whole/portraits,weight=.6" "$work/made,weight=.7"
-average "$work/before.safetensors" "$work/j320/$final" .45 "$work/between4.pth"
+average "$work/between4.pth" "$work/before.safetensors" .55 "$work/j320/$final" .45
 grow k320 320 1 2.5e-4 "$work/between4.pth" "$selfies" "$people,weight=3.6" "$street,weight=2.6" \
     "$upper/portraits,weight=2.4" "$work/cutouts,$on,weight=.35" "$whole/composites,$on,weight=.35" \
     "$whole/portraits,weight=.6" "$work/made,weight=.7"
-average "$work/before.safetensors" "$work/k320/$final" .7 "$work/shipped/$final"
+average "$work/between5.pth" "$work/before.safetensors" .2 "$work/k320/$final" .8
+ema=0.999
+grow l320 320 1 3e-4 "$work/between5.pth" "$selfies,weight=1.1" "$people,weight=3.8" "$street,weight=2.6" \
+    "$upper/portraits,weight=1.6" "$work/cutouts,$on,weight=.6" "$whole/composites,$on,weight=.6" \
+    "$whole/portraits,weight=.6" "$work/made,weight=.8"
+average "$work/shipped/$final" "$work/before.safetensors" .25 "$work/d320/$final" .1 "$work/j320/$final" .15 \
+    "$work/k320/$final" .25 "$work/l320/$final" .25
 
 "$python" -m helpers.export "$work/shipped/$final" "$work/portrait_lite.safetensors"

@@ -31,7 +31,7 @@ FEW = 100
 """Photos below which the encoder stays as it is: so few would teach it only themselves."""
 
 SHOWN = 2400
-"""Pictures that the training on all photos shows, as far as `EPOCHS` allows: twenty minutes of two cores for both."""
+"""Pictures that the training on all photos shows, as far as `EPOCHS` allows: half an hour of two cores for both."""
 
 EPOCHS = (4, 40)
 """Epochs at least and at most."""
