@@ -6,10 +6,11 @@ from statistics import median
 
 import torch
 
-from benchmarks.timing import Row, alternate
+from benchmarks.timing import Row, alternate, seconds
 from helpers.devices import Runtime, best_runtime
 from helpers.losses import matting_loss
 from helpers.networks.registry import build
+from helpers.startup import begin_training, limit_threads, thread_limit
 from helpers.training.step import train_step
 from helpers.u2net import normalise
 
@@ -24,24 +25,15 @@ def rows(repeats=4):
     kind = runtime.device.type
     found = [_row(network, count, goals[kind][network], runtime, repeats) for network, count in images[kind].items()]
     if kind == "cpu":
-        found.append(_memory_kept(images[kind]["u2net_lite"], repeats))
+        found.append(_memory_kept("u2net_lite", images[kind]["u2net_lite"], repeats))
         found += [Row(f"training step on a GPU, {network}", None, None, 3.0) for network in images["cuda"]]
     return found
 
 
 def _row(network, count, goal, runtime, repeats):
-    numbers = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=numbers)
-    alphas = torch.zeros(count, 1, SIZE, SIZE, dtype=torch.uint8)
-    alphas[:, :, SIZE // 4 :, SIZE // 4 : -SIZE // 4] = 255
-
-    def trained(runtime, **options):
-        model = build(network).to(runtime.device, memory_format=runtime.memory_format).train()
-        return model, torch.optim.Adam(model.parameters(), lr=1e-4, **options)
-
-    plain_model, plain_optimizer = trained(Runtime(runtime.device, None, torch.contiguous_format))
-    model, optimizer = trained(runtime, fused=True)
-    scaler = runtime.scaler()
+    images, alphas = _batch(count)
+    plain_runtime = Runtime(runtime.device, None, torch.contiguous_format)
+    plain_model, plain_optimizer = _trained(network, plain_runtime)
 
     def plain():
         outputs = plain_model(normalise(images).to(runtime.device))
@@ -51,42 +43,47 @@ def _row(network, count, goal, runtime, repeats):
         plain_optimizer.step()
         loss.item()
 
-    def ours():
-        train_step(model, optimizer, (images, alphas), matting_loss, runtime, scaler)["total"].item()
-
-    times = alternate(plain, ours, repeats)
+    times = alternate(plain, _our_step(network, count, runtime), repeats)
     what = f"training step, {network}, {SIZE}², {count} images, {runtime.device.type}"
-    return Row(what, *(count / seconds for seconds in times), goal, "images/s")
+    return Row(what, *(count / time for time in times), goal, "images/s")
 
 
-STEPS = """
-import sys, time, torch
-from helpers.devices import best_runtime
-from helpers.losses import matting_loss
-from helpers.networks.registry import build
-from helpers.startup import begin_training, limit_threads, thread_limit
-from helpers.training.step import train_step
-size, count, keep = map(int, sys.argv[1:])
-begin_training(count * size**2) if keep else limit_threads(thread_limit(count * size**2))
-runtime = best_runtime("cpu")
-model = build("u2net_lite").to(memory_format=runtime.memory_format).train()
-optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-batch = torch.zeros(count, 3, size, size, dtype=torch.uint8), torch.zeros(count, 1, size, size, dtype=torch.uint8)
-for _ in range(4):
-    start = time.perf_counter()
-    train_step(model, optimizer, batch, matting_loss, runtime)["total"].item()
-print(time.perf_counter() - start)
-"""
-"""Program: the seconds of its fourth training step, for `python -c`: size, pictures, memory kept (1) or not."""
+def _batch(count):
+    """`count` pictures and alphas, uint8."""
+    numbers = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=numbers)
+    alphas = torch.zeros(count, 1, SIZE, SIZE, dtype=torch.uint8)
+    alphas[:, :, SIZE // 4 :, SIZE // 4 : -SIZE // 4] = 255
+    return images, alphas
 
 
-def _memory_kept(count, repeats):
+def _trained(network, runtime, **options):
+    model = build(network).to(runtime.device, memory_format=runtime.memory_format).train()
+    return model, torch.optim.Adam(model.parameters(), lr=1e-4, **options)
+
+
+def _our_step(network, count, runtime):
+    """A function that does one training step."""
+    model, optimizer = _trained(network, runtime, fused=True)
+    batch, scaler = _batch(count), runtime.scaler()
+    return lambda: train_step(model, optimizer, batch, matting_loss, runtime, scaler)["total"].item()
+
+
+def seconds_of_a_step(network, count, keep):
+    """Seconds of the fourth step on the CPU, with the memory of the step before (`keep`) or without."""
+    pixels = count * SIZE**2
+    begin_training(pixels) if keep else limit_threads(thread_limit(pixels))
+    step = _our_step(network, count, best_runtime("cpu"))
+    return [seconds(step) for _ in range(4)][-1]
+
+
+def _memory_kept(network, count, repeats):
     """A step with the memory of the step before against one without: each in a process of its own, by turns."""
 
     def step(keep):
-        words = [sys.executable, "-c", STEPS, str(SIZE), str(count), str(keep)]
-        return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+        code = f"from benchmarks.steps import seconds_of_a_step; print(seconds_of_a_step({network!r}, {count}, {keep}))"
+        return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
-    plain, ours = (median(times) for times in zip(*[(step(0), step(1)) for _ in range(repeats)]))
-    what = f"training step, u2net_lite, {SIZE}², {count} images, cpu: the last step's memory kept"
+    plain, ours = (median(times) for times in zip(*[(step(False), step(True)) for _ in range(repeats)]))
+    what = f"training step, {network}, {SIZE}², {count} images, cpu: the last step's memory kept"
     return Row(what, count / plain, count / ours, 1.1, "images/s")

@@ -69,7 +69,7 @@ def keep_training_memory() -> None:
     """Make the C library of Linux keep the memory of one training step for the next, in blocks of any size.
 
     A feature map of four pictures at 320² has 52 MB, more than the blocks that `keep_freed_memory` keeps. So every step
-    pays again for all of its pages: a fifth to a third of its time on a CPU. M_MMAP_MAX = 0 takes every block from the
+    pays again for all of its pages: a sixth to a third of its time on a CPU. M_MMAP_MAX = 0 takes every block from the
     heap, and M_TRIM_THRESHOLD leaves up to 2 GiB at its end with the process (mallopt(3)). Does nothing elsewhere.
     """
     try:
