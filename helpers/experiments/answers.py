@@ -48,7 +48,7 @@ QUESTIONS = (
     Question("5", "Are pre-trained weights a better start?", "report", "random_start", "iou", "whole", "real", 0.003),
     Question("6", "Is a continuous answer better than a thresholded one?", "continuous", "thresholded", "grad", "band",
              "made", 0.05, is_share=True),
-    Question("bf16", "Is bfloat16 as good as float32?", "bfloat16", "float32", "iou", "whole", "real", 0.003),
+    Question("bf16", "Is bfloat16 as good as float32?", "bfloat16", "report", "iou", "whole", "real", 0.003),
     Question("int8", "Are eight-bit integers as good as float32?", "int8", "exact", "mad", "whole", "real", 0.001),
     Question("K-Net", "Does K-Net's head cut out better?", "knet", "report", "iou", "whole", "real", 0.003),
 )  # fmt: skip

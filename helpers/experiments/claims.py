@@ -24,9 +24,9 @@ RESULTS = Path(__file__).parents[2] / "results" / "claims.csv"
 
 REPORT: dict[str, Any] = {
     "network": "u2net_lite", "start": "pretrained", "loss": "report", "edge_weight": 1.0, "edge_width": 7,
-    "edge_on": "fused", "schedule": "one_cycle", "max_lr": 1e-3, "truth": "annotations",
+    "edge_on": "fused", "schedule": "one_cycle", "max_lr": 1e-3, "truth": "annotations", "precision": "float32",
 }  # fmt: skip
-"""What every run shares with the report, whatever the preset says: fields of `helpers.config.Config`."""
+"""What every run shares with the report, whatever the preset or the machine: fields of `helpers.config.Config`."""
 
 
 class Enlargement(NamedTuple):
@@ -62,7 +62,6 @@ VARIANTS: dict[str, dict[str, Any] | Enlargement] = {
     "exact_truth": {"truth": "mattes"},
     "random_start": {"start": "random"},
     "full_network": {"start": "random", "network": "u2net"},
-    "float32": {"precision": "float32"},
     "bfloat16": {"precision": "bfloat16"},
     "knet": {"network": "u2net_knet"},
     "continuous": Enlargement(thresholded=False),
@@ -109,7 +108,7 @@ CLAIMS = {
         ("random_start", "report", "full_network"),
     ),
     6: Claim("continuous against thresholded predictions, enlarged", ("continuous", "thresholded")),
-    7: Claim("the report's future work: mixed precision, K-Net", ("report", "float32", "bfloat16", "knet")),
+    7: Claim("the report's future work: mixed precision, K-Net", ("report", "bfloat16", "knet")),
 }
 
 METRICS = ("sad", "mse", "mad", "grad", "conn", "iou")
