@@ -1,5 +1,6 @@
 """TIFF files as cameras and scanners arrange them: the photo itself is read, or the reason is told."""
 
+import io
 import struct
 
 import numpy as np
@@ -16,10 +17,9 @@ SMALL = Image.fromarray(LARGE).resize((16, 24))
 def directory(picture, start, end, extra):
     """A TIFF directory at `start` of an RGB picture (H, W, 3) whose pixels begin at `end`; and what follows it."""
     height, width = picture.shape[:2]
-    entries = [(256, width), (257, height), (259, 1), (262, 2), (273, end + 6), (277, 3), (278, height),
-               (279, picture.size), *extra]  # fmt: skip
+    entries = {256: width, 257: height, 259: 1, 262: 2, 273: end + 6, 277: 3, 278: height, 279: picture.size}
     fields = [(258, struct.pack("<HHII", 258, 3, 3, end))] + [
-        (tag, struct.pack("<HHII", tag, 4, 1, value)) for tag, value in entries
+        (tag, struct.pack("<HHII", tag, 4, 1, value)) for tag, value in (entries | dict(extra)).items()
     ]
     return struct.pack("<H", len(fields)) + b"".join(field for _, field in sorted(fields)) + bytes(4)
 
@@ -100,3 +100,16 @@ def test_pages_of_their_own_are_no_photo_and_preview(tmp_path):
     saved(tmp_path / "pyramid.tif", Image.fromarray(LARGE), SMALL, kinds=(0, 1))
     assert look_inside(tmp_path / "pyramid.tif") == (96 * 64, first)
     assert np.array_equal(np.asarray(open_photo(tmp_path / "pyramid.tif")), LARGE)
+
+
+@pytest.mark.parametrize("colours", [2, 6], ids=["RGB", "YCbCr"])
+def test_jpeg_in_the_way_before_technical_note_2(colours, tmp_path):
+    """Compression 6: a whole JPEG file, named by tags 513 and 514."""
+    jpeg, smooth = io.BytesIO(), SMALL.resize((64, 96))
+    smooth.save(jpeg, "JPEG", subsampling=0)  # what is subsampled may be enlarged in several ways
+    length, end = len(jpeg.getvalue()), 8 + 2 + 12 * 11 + 4
+    tags = [(259, 6), (262, colours), (279, length), (513, end + 6), (514, length)]
+    start = b"II*\0" + struct.pack("<I", 8) + directory(np.asarray(smooth), 8, end, tags)
+    assert len(start) == end
+    (tmp_path / "scan.tif").write_bytes(start + struct.pack("<3H", 8, 8, 8) + jpeg.getvalue())
+    assert np.array_equal(read_photo(tmp_path / "scan.tif"), np.asarray(Image.open(jpeg)))
