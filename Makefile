@@ -46,8 +46,8 @@ format: $(INSTALLED)
 	.venv/bin/ruff format .
 
 test: check
-	.venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
-	    tests $(NOTEBOOK)
+	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	    --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests $(NOTEBOOK)
 
 trust: $(INSTALLED)
 	.venv/bin/python -m pytest --long -o faulthandler_timeout=3600 tests/faults
