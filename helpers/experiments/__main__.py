@@ -15,8 +15,9 @@ from pathlib import Path
 
 from helpers.config import PRESETS, load_config
 from helpers.experiments.answers import answer_table, scale
-from helpers.experiments.claims import CLAIMS, LEGEND, RESULTS, claim_table, read_results
+from helpers.experiments.claims import CLAIMS, LARGE, LEGEND, RESULTS, claim_table, read_results
 from helpers.experiments.runs import measure_runs, missing_runs, time_left
+from helpers.experiments.trial import portraits_of
 from helpers.startup import begin, begin_training
 from helpers.synthetic.dataset import write_dataset
 
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runs = missing_runs(rows, options.claims, options.seeds, config, **data, full=options.with_full)
             print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs) or 'nothing that is missing'}")
             print(time_left(rows, runs, config, options.jobs))
-            write_dataset(data["made"], config.synthetic_count, config.synthetic_size, config.seed)
+            sizes = {portraits_of(run, data["made"]): 2 if run in LARGE else 1 for run, _ in runs}
+            for folder, times in sizes.items():
+                write_dataset(folder, config.synthetic_count, times * config.synthetic_size, config.seed)
             failed = measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
             rows = read_results(options.out) if options.out.exists() else []
     except KeyboardInterrupt:

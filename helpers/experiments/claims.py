@@ -64,16 +64,21 @@ VARIANTS: dict[str, dict[str, Any] | Enlargement] = {
     "full_network": {"start": "random", "network": "u2net"},
     "bfloat16": {"precision": "bfloat16"},
     "knet": {"network": "u2net_knet"},
+    "size_320": {"truth": "mattes"},
+    "size_720": {"truth": "mattes"},
     "continuous": Enlargement(thresholded=False),
     "thresholded": Enlargement(thresholded=True),
 }
 """How each training run differs from `REPORT`, as fields of `helpers.config.Config`; or an `Enlargement`."""
 
-SYNTHETIC_ONLY = ("hard_truth", "exact_truth")
+SYNTHETIC_ONLY = {"hard_truth": 2.0, "exact_truth": 2.0, "size_320": 2.0, "size_720": 4.5}
 """Variants that are trained on the synthetic portraits alone, the only ones that have exact mattes.
 
-The network sees them at twice the preset's size: at 160 pixels a hair is too thin for either truth to show it.
+The network sees them at so many times the preset's size: at 160 pixels a hair is too thin for any truth to show it.
 """
+
+LARGE = ("size_320", "size_720")
+"""Variants whose synthetic portraits have twice the preset's size: those of 512 pixels would be enlarged to 720."""
 
 
 def config_of(name: str, seed: int, preset: Config) -> Config:
@@ -81,7 +86,7 @@ def config_of(name: str, seed: int, preset: Config) -> Config:
     changes = VARIANTS[name]
     if isinstance(changes, Enlargement):
         raise ValueError(f"{name} is measured without training; train one of the other variants")
-    size = preset.image_size * (2 if name in SYNTHETIC_ONLY else 1)
+    size = round(preset.image_size * SYNTHETIC_ONLY.get(name, 1))
     return replace(preset, **REPORT | changes, seed=seed, image_size=size)
 
 
@@ -109,6 +114,7 @@ CLAIMS = {
     ),
     6: Claim("continuous against thresholded predictions, enlarged", ("continuous", "thresholded")),
     7: Claim("the report's future work: mixed precision, K-Net", ("report", "bfloat16", "knet")),
+    8: Claim("the report's future work: 720² against 320², portraits of 1024 px", ("size_320", "size_720")),
 }
 
 METRICS = ("sad", "mse", "mad", "grad", "conn", "iou")

@@ -21,7 +21,16 @@ from helpers.cutout.predictors import TorchPredictor
 from helpers.datasets.layouts import find_pairs
 from helpers.datasets.pairs import read_pair
 from helpers.devices import best_runtime
-from helpers.experiments.claims import CLAIMS, METRICS, REPORT, SYNTHETIC_ONLY, VARIANTS, Enlargement, config_of
+from helpers.experiments.claims import (
+    CLAIMS,
+    LARGE,
+    METRICS,
+    REPORT,
+    SYNTHETIC_ONLY,
+    VARIANTS,
+    Enlargement,
+    config_of,
+)
 from helpers.files.atomic import whole_file
 from helpers.metrics.errors import matting_metrics, mean_metrics, transition_band
 from helpers.networks.pretrained import FOLDER, find_pretrained, find_shipped
@@ -53,10 +62,10 @@ def run_variant(
 ) -> list[dict[str, Any]]:
     """Train the variant `name` with `seed` and measure it. Returns its rows for `helpers.experiments.claims.RESULTS`.
 
-    `made` is a folder of synthetic portraits: the run trains on them, and its result is measured on their test split
-    against exact mattes. `real` may be data sets of photos: the run trains on them too, except for `SYNTHETIC_ONLY`,
-    and is measured on their validation split. `weights` is the original authors' file, by default the one in
-    saved_models/. `config` is the preset. In the folder `unfinished` the training is saved every minute, and
+    `made` is a folder of synthetic portraits, see `portraits_of`: the run trains on them, and its result is measured on
+    their test split against exact mattes. `real` may be data sets of photos: the run trains on them too, except for
+    `SYNTHETIC_ONLY`, and is measured on their validation split. `weights` is the original authors' file, by default the
+    one in saved_models/. `config` is the preset. In the folder `unfinished` the training is saved every minute, and
     goes on from there; the caller removes it when the rows are stored.
     An `Enlargement` trains nothing and needs no data.
     Raises FileNotFoundError for missing data or weights, FloatingPointError for a loss that is not finite.
@@ -73,7 +82,8 @@ def run_variant(
         rate, steps = float(run.config.max_lr), run.step
         runtime = run.runtime
         matter = Matter(TorchPredictor(run.kept, runtime), run.config.image_size)
-        pairs = {"made": find_pairs(made, "test", "mattes")[:MEASURED]} | ({"real": _held_out(real)} if real else {})
+        pairs = {"made": find_pairs(portraits_of(name, made), "test", "mattes")[:MEASURED]}
+        pairs |= {"real": _held_out(real)} if real else {}
         found = {portraits: measure(_predicted(matter, pairs[portraits], portraits)) for portraits in pairs}
     shared = {"steps": steps, "seconds": round(seconds, 1), "max_lr": float(f"{rate:.3g}"), "preset": config.name,
             "image_size": matter.size, **origin, "device": _device(runtime), "commit": stamp}  # fmt: skip
@@ -147,10 +157,15 @@ def _enlarged(variant, seed, matter):
         yield alpha, portrait.matte / 255
 
 
+def portraits_of(name: str, made: Path) -> Path:
+    """The folder of synthetic portraits of the variant `name`: `made`, or for `LARGE` ones the folder beside it."""
+    return made.with_name(f"{made.name}-large") if name in LARGE else made
+
+
 def sources_of(name: str, made: Path, real: Sequence[Path] = ()) -> list[Source]:
     """The `Source`s that the variant `name` is trained on."""
     photos = [Source(folder) for folder in real if name not in SYNTHETIC_ONLY]
-    return [Source(made, weight=MADE_SHARE if photos else 1.0), *photos]
+    return [Source(portraits_of(name, made), weight=MADE_SHARE if photos else 1.0), *photos]
 
 
 def start_of(name: str, weights: Path | str | None = None) -> Path | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.config import Config, load_config
+from helpers.config import PRESETS, Config, load_config
 from helpers.cutout import load_matter
 from helpers.experiments import __main__ as experiments
 from helpers.experiments import runs as measured
@@ -21,6 +21,7 @@ from helpers.experiments.__main__ import main, measure_runs, missing_runs, time_
 from helpers.experiments.claims import (
     CLAIMS,
     FIELDS,
+    LARGE,
     METRICS,
     REPORT,
     SYNTHETIC_ONLY,
@@ -33,7 +34,7 @@ from helpers.experiments.claims import (
     read_results,
     values_of,
 )
-from helpers.experiments.trial import commit, measure, run_variant, sources_of, start_of
+from helpers.experiments.trial import commit, measure, portraits_of, run_variant, sources_of, start_of
 from helpers.losses import LOSSES
 from helpers.networks import pretrained
 from helpers.networks.registry import weights_out
@@ -49,8 +50,10 @@ TRAINED = [name for name, variant in VARIANTS.items() if not isinstance(variant,
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Twelve synthetic portraits: six to train on, three to test."""
-    return write_dataset(tmp_path_factory.mktemp("made") / "made-12x64", 12, 64, workers=1)
+    """Twelve synthetic portraits: six to train on, three to test; beside them as many of twice the size."""
+    folder = tmp_path_factory.mktemp("made")
+    write_dataset(folder / "made-12x64-large", 12, 128, workers=1)
+    return write_dataset(folder / "made-12x64", 12, 64, workers=1)
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +97,7 @@ def differing(name, other):
         (5, {"start": {"pretrained"}, "network": {"u2net"}}),
         (6, {"thresholded": {True}}),
         (7, {"precision": {"bfloat16"}, "network": {"u2net_knet"}}),
+        (8, {"image_size": {144}}),
     ],
 )
 def test_variants_differ_from_their_baseline_in_one_thing_and_only_in_what_is_claimed(claim, expected):
@@ -108,7 +112,8 @@ def test_variants_differ_from_their_baseline_in_one_thing_and_only_in_what_is_cl
 def test_every_variant_is_used_and_none_stands_there_twice():
     used = [name for claim in CLAIMS.values() for name in claim.variants]
     assert set(used) == set(VARIANTS)
-    assert len({(str(variant), name in SYNTHETIC_ONLY) for name, variant in VARIANTS.items()}) == len(VARIANTS)
+    runs = {(str(variant), SYNTHETIC_ONLY.get(name), name in LARGE) for name, variant in VARIANTS.items()}
+    assert len(runs) == len(VARIANTS)
 
 
 def test_the_baseline_is_the_reports_recipe():
@@ -126,7 +131,10 @@ def test_the_configuration_of_a_run_is_the_presets_but_for_what_the_variant_says
 
 
 def test_only_what_has_mattes_is_trained_on_where_mattes_are_claimed():
-    assert CLAIMS[4].variants == SYNTHETIC_ONLY
+    assert CLAIMS[4].variants + CLAIMS[8].variants == tuple(SYNTHETIC_ONLY)
+    protocol = PRESETS["protocol"]
+    sizes = [config_of(name, 0, protocol).image_size for name in ("report", "exact_truth", "size_320", "size_720")]
+    assert sizes == [160, 320, 320, 720]
 
 
 # ------------------------------------------------------------------------------------------------------------ schedules
@@ -200,11 +208,13 @@ def test_a_run_is_what_its_variant_says(name, made, portrait_folder, weights, mo
             run.schedule.step()
     assert lrs == expected
 
-    names = {pair.truth.parent.parent.name for pair in run.loader.dataset.pairs if made in pair.truth.parents}
+    shown = portraits_of(name, made)
+    assert shown.name == ("made-12x64-large" if name in ("size_320", "size_720") else "made-12x64")
+    names = {pair.truth.parent.parent.name for pair in run.loader.dataset.pairs if shown in pair.truth.parents}
     assert names == {variant.truth}
     alone = name in SYNTHETIC_ONLY
     assert len(run.loader.dataset) == (6 if alone else 6 + 12)
-    assert rows[0]["data"] == ("made-12x64" if alone else f"made-12x64 + {portrait_folder.name}")
+    assert rows[0]["data"] == (shown.name if alone else f"made-12x64 + {portrait_folder.name}")
     loaded = torch.load(weights, weights_only=True)["model_state_dict"]
     same = [torch.equal(value, loaded[key]) for key, value in weights_out(run.model).items() if "conv_s1.weight" in key]
     assert set(same) == {variant.start == "pretrained"}
@@ -444,6 +454,17 @@ def test_missing_photos_and_weights_are_told_before_anything_is_trained(made, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_only_the_synthetic_portraits_that_are_needed_are_made(faked, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(experiments, "write_dataset", lambda folder, *numbers: made.append((folder.name, *numbers)))
+    for claims in (["4"], ["8"], ["4", "8"]):
+        out = tmp_path / "-".join(claims) / "claims.csv"
+        assert main(["--claims", *claims, "--seeds", "0", "--preset", "smoke", "--out", str(out)]) == 0
+        assert main(["--claims", *claims, "--seeds", "0", "--preset", "smoke", "--out", str(out)]) == 0  # all is stored
+    small, large = ("synthetic-40x128", 40, 128, 0), ("synthetic-40x128-large", 40, 256, 0)
+    assert made == [small, large, small, large]
+
+
 def test_a_run_that_diverges_is_told_and_the_others_are_done(faked, tmp_path, capsys):
     calls, raised = faked
     raised[2] = FloatingPointError("step 7: the loss is nan")
@@ -560,7 +581,7 @@ def test_an_interrupted_command_says_how_to_go_on(faked, tmp_path, capsys):
     assert "the same command goes on from here" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--claims", "8"], ["--claims"], ["--preset", "none"], ["--what"]])
+@pytest.mark.parametrize("wrong", [["--claims", "9"], ["--claims"], ["--preset", "none"], ["--what"]])
 def test_unknown_arguments_are_usage_errors(wrong, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(wrong)
