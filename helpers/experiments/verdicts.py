@@ -15,16 +15,21 @@ from helpers.files.atomic import whole_file
 REPORT = Path(__file__).parents[2] / "docs" / "claims.md"
 
 PRESETS = ("protocol", "experiment")
-"""Presets whose results are shown: the first of which there are any."""
+"""Presets whose results are shown: the first that has enough of them."""
+
+ENOUGH = 3
+"""Seeds of the report's recipe that make the results of a preset worth showing: fewer give no useful interval."""
 
 
 def rows_of(rows: Sequence[dict], presets: Sequence[str] = PRESETS) -> list[dict]:
-    """The rows of one preset, the first of `presets` with results: tables mix none. Raises ValueError without any."""
+    """The rows of one preset, the first of `presets` with `ENOUGH` seeds: tables mix none. Else raises ValueError."""
     for preset in presets:
-        if chosen := [row for row in rows if row["preset"] == preset]:
+        chosen = [row for row in rows if row["preset"] == preset]
+        if len({row["seed"] for row in chosen if row["variant"] == "report"}) >= ENOUGH:
             return chosen
     raise ValueError(
-        f"no results of {' or '.join(presets)}; measure them: python -m helpers.experiments --claims 1 2 …"
+        f"no results of {' or '.join(presets)} with {ENOUGH} seeds; measure them: python -m helpers.experiments "
+        "--claims 1 2 …"
     )
 
 
@@ -60,6 +65,8 @@ def full_report(rows: Sequence[dict]) -> str:
                         ("mad", "mse", "iou"), ("sad", "grad", "conn"))]  # fmt: skip
                     tables[1] = "\n".join(tables[1].splitlines()[1:])
                     parts.append("```\n" + "\n\n".join(tables) + "\n```")
+        if parts[-1].startswith("###"):
+            parts.append("Not measured yet.")
     return "\n\n".join(parts) + "\n"
 
 

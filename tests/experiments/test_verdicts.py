@@ -4,12 +4,15 @@ from helpers.experiments.claims import CLAIMS
 from helpers.experiments.verdicts import REPORT, full_report, rows_of, stored_rows
 
 
-def test_the_protocols_results_are_shown_where_there_are_some():
-    old, new = {"preset": "experiment"}, {"preset": "protocol"}
-    assert rows_of([old, new, old]) == [new]
-    assert rows_of([old, {"preset": "smoke"}]) == [old]
-    with pytest.raises(ValueError, match="no results of protocol or experiment; measure them"):
-        rows_of([{"preset": "smoke"}])
+def test_the_protocols_results_are_shown_where_there_are_enough():
+    def three(preset):
+        return [{"preset": preset, "variant": "report", "seed": seed} for seed in range(3)]
+
+    old, new, other = three("experiment"), three("protocol"), {"preset": "protocol", "variant": "l1", "seed": 3}
+    assert rows_of([*old, *new, other, *old]) == [*new, other]
+    assert rows_of([*old, *new[:2], other, *three("smoke")]) == old
+    with pytest.raises(ValueError, match="no results of protocol or experiment with 3 seeds; measure them"):
+        rows_of([*new[:2], other, *three("smoke")])
 
 
 def test_the_committed_page_is_generated_from_the_committed_results():
@@ -18,4 +21,6 @@ def test_the_committed_page_is_generated_from_the_committed_results():
     assert text == full_report(stored_rows()), f"run {again}"
     for number, claim in CLAIMS.items():
         assert f"### {number}. {claim.question}" in text
+    for section in text.split("\n### ")[1:]:
+        assert section.split("\n\n")[1].startswith(("```\nclaim", "Not measured yet."))
     assert "made portraits" not in text
