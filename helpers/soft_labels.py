@@ -10,6 +10,7 @@ With `--whole`, both hold the photos as they are instead, and whole figures: of 
 
 import argparse
 import csv
+import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from tqdm import tqdm
 
 from helpers.cutout import Matter, foreground_colours, load_matter
 from helpers.files.atomic import whole_file
-from helpers.files.folders import find_pictures, in_words, no_photos
+from helpers.files.folders import find_pictures, in_words, no_photos, unread_folder
 from helpers.files.photos import read_photo
 from helpers.startup import begin
 
@@ -47,6 +48,9 @@ ALONE = 0.9
 
 Below it there are several people, or one in pieces.
 """
+
+WRITTEN = ("portraits", "composites")
+"""The folders that are written."""
 
 NARROWEST = 80
 """The least width in pixels of a strip beside a person that becomes a background."""
@@ -85,6 +89,26 @@ def beside(photo: NDArray[np.uint8], alpha: NDArray) -> list[NDArray[np.uint8]]:
     columns = np.flatnonzero(alpha.max(0) > 0.02)
     strips = (photo[:, : columns[0]], photo[:, columns[-1] + 1 :]) if len(columns) else (photo,)
     return [strip for strip in strips if strip.shape[1] >= NARROWEST]
+
+
+def find_photos(folder: Path, out: Path) -> tuple[list[Path], int]:
+    """The photos in a folder and below it, without those that earlier runs wrote into `out`, should it lie there.
+
+    Files that are no photos, and folders that cannot be read, are named; the number of these folders is returned, too.
+    Raises FileNotFoundError if there is no photo.
+    """
+    unread: list[str] = []
+    written = {(out / name).resolve() for name in WRITTEN}
+    paths, passed_over = find_pictures(
+        folder, lambda error: unread.append(unread_folder(error)), lambda below: below.resolve() in written
+    )
+    if not paths:
+        raise FileNotFoundError(no_photos(folder, passed_over, unread))
+    if passed_over:
+        print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
+    for line in unread:
+        print(f"skipped: {line}", file=sys.stderr)
+    return paths, len(unread)
 
 
 def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) -> int:
@@ -129,7 +153,8 @@ def _readable(paths: Sequence[Path]) -> Iterator[tuple[Path, str, NDArray[np.uin
         except (ValueError, OSError) as error:
             tqdm.write(f"skipped: {error}")
             continue
-        yield path, f"{checksum:08x}-{path.stem[:40]}", photo
+        stem = os.fsencode(path.stem).decode(errors="replace")  # meta.csv holds no other names
+        yield path, f"{checksum:08x}-{stem[:40]}", photo
 
 
 def _add_person(path: Path, name: str) -> None:
@@ -196,11 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--whole", action="store_true", help="the photos as they are, for whole figures of one person")
     options = parser.parse_args(arguments)
     try:
-        paths, passed_over = find_pictures(options.photos)
-        if not paths:
-            raise FileNotFoundError(no_photos(options.photos, passed_over))
-        if passed_over:
-            print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
+        paths, unread = find_photos(options.photos, options.out)
         teachers = [load_matter(file, size=options.size) for file in options.weights or [None]]
         written = (label_whole if options.whole else label)(teachers, paths, options.out)
     except KeyboardInterrupt:
@@ -210,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{written} of {len(paths)} photos labelled: {options.out}")
-    return 0 if written == len(paths) else 1
+    return 0 if written == len(paths) and not unread else 1
 
 
 if __name__ == "__main__":

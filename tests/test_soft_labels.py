@@ -1,5 +1,7 @@
 """Photos without masks into training data: what is cropped, what is refused, what is written."""
 
+import os
+import shutil
 import zlib
 from types import SimpleNamespace
 
@@ -171,6 +173,45 @@ def test_the_command_tells_how_many(matter, tmp_path, monkeypatch, capsys):
     assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 1
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_what_earlier_runs_wrote_among_the_photos_is_not_labelled_again(matter, tmp_path, monkeypatch, capsys):
+    Image.fromarray(photo_of((60, 120, 180, 80))).save(tmp_path / "a.png")
+    monkeypatch.setattr("helpers.soft_labels.load_matter", lambda *given, size: matter)
+    for out in ("labels", "."):
+        for _ in range(2):
+            assert main([str(tmp_path), str(tmp_path / out)]) == 0
+            assert "1 of 1 photos" in capsys.readouterr().out
+        if out == "labels":
+            shutil.rmtree(tmp_path / "labels")
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_others_labelled(matter, tmp_path, monkeypatch, capsys):
+    Image.fromarray(photo_of((60, 120, 180, 80))).save(tmp_path / "a.png")
+    (tmp_path / "locked").mkdir()
+    scan = os.scandir
+
+    def denied(path):
+        if "locked" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    monkeypatch.setattr("helpers.soft_labels.load_matter", lambda *given, size: matter)
+    assert main([str(tmp_path), str(tmp_path / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert "1 of 1 photos" in out
+    assert f"skipped: {tmp_path / 'locked'}: Permission denied; allow reading it" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_photo_whose_name_is_not_in_utf_8_is_labelled(matter, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(photo_of((60, 140, 180, 40))).save(path)  # stands: its two pictures need meta.csv
+    assert label([matter], [path], tmp_path / "out") == 1
+    portraits = tmp_path / "out" / "portraits"
+    pairs = find_splits(portraits, "mattes")["train"].pairs
+    assert len(pairs) == 2 and len(user_ids(portraits, pairs)) == 1
 
 
 # --------------------------------------------------------------------------------------------------------- whole photos

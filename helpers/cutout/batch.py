@@ -14,7 +14,7 @@ from typing import NamedTuple
 from helpers.cutout.matter import Matter
 from helpers.cutout.output import Look, render
 from helpers.files.atomic import whole_file
-from helpers.files.folders import find_pictures, is_photo, no_photos
+from helpers.files.folders import find_pictures, is_photo, no_photos, unread_folder
 from helpers.files.photos import look_inside, open_photo
 from helpers.files.png import encode_png
 
@@ -66,20 +66,20 @@ def _plan(paths: list[Path], out: Path | None) -> Plan:
         return Plan([(_existing(paths[0]), out)], [], [])
     # the photo's identity: the photo itself, the folder of its output, what its name gets
     requests: dict[tuple[str, int], tuple[Path, Path, str]] = {}
-    skipped: list[str] = []
+    unread: list[str] = []
     passed_over: list[Path] = []
     for path in paths:
         if path.is_dir():
-            place = out or path.resolve().with_name(f"{path.resolve().name}_cutouts")
-            found = _pictures_below(path, place, skipped)
+            place = out or _beside(path)
+            found = _pictures_below(path, place, unread)
             passed_over += found.passed_over
             for file in found.photos:
                 requests.setdefault(_identity(file), (file, place / file.relative_to(path).parent, ""))
         else:
             requests.setdefault(_identity(_existing(path)), (path, out or path.parent, "" if out else "_cutout"))
     if not requests:
-        raise FileNotFoundError(no_photos(", ".join(map(str, paths)), passed_over))
-    return Plan(_distinct(requests), skipped, passed_over)
+        raise FileNotFoundError(no_photos(", ".join(map(str, paths)), passed_over, unread))
+    return Plan(_distinct(requests), [f"skipped: {line}" for line in unread], passed_over)
 
 
 def cut_files(matter: Matter, outputs: list[tuple[Path, Path]], look: Look, jobs: int) -> Outcome:
@@ -165,15 +165,23 @@ class _Room:
                 self.changed.notify_all()
 
 
-def _pictures_below(folder, place, skipped):
+def _beside(folder):
+    """Where the cutouts of a folder's photos go by themselves: beside it."""
+    whole = folder.resolve()
+    if not whole.name:
+        raise ValueError(f"{folder}: no folder can lie beside a whole drive; name one for the cutouts: -o FOLDER")
+    return whole.with_name(f"{whole.name}_cutouts")
+
+
+def _pictures_below(folder, place, unread):
     """The `Pictures` in a folder and its sub-folders; not those in `place`, where the cutouts are.
 
-    A line is added to `skipped` for each folder that cannot be read.
+    A line is added to `unread` for each folder that cannot be read.
     """
     taken = _key(place)
     return find_pictures(
         folder,
-        on_error=lambda error: skipped.append(f"skipped: {Path(error.filename)}: {error.strerror}"),
+        on_error=lambda error: unread.append(unread_folder(error)),
         skip=lambda below: _key(below) == taken,
     )
 

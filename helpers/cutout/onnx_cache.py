@@ -45,7 +45,8 @@ def find_conversion(key: str) -> bytes | None:
         for path in folder().glob(f"{key}-*.onnx"):
             contents = path.read_bytes()
             if path.name == _name(key, contents):
-                os.utime(path)
+                with suppress(OSError):  # of another user, or on a disk that is only read
+                    os.utime(path)
                 return contents
     return None
 

@@ -17,9 +17,10 @@ from tqdm import tqdm
 from helpers.datasets.check import check
 from helpers.datasets.ground_truth import summary
 from helpers.datasets.layouts import LAYOUTS, find_splits
-from helpers.datasets.manifests import MANIFEST, write_manifest
+from helpers.datasets.manifests import MANIFEST, unlistable, write_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.prepare import prepare
+from helpers.datasets.splits import lines_left_out
 from helpers.files.photos import picture_size
 from helpers.files.text import first_lines
 from helpers.startup import begin
@@ -81,12 +82,14 @@ def _manifest(options: argparse.Namespace) -> int:
             f"{out}: is what would be read, too; name another file with -o, or the folder's --layout to list it anew"
         )
     splits = find_splits(folder, options.truth, options.layout)
-    for split, found in splits.items():
-        if found.left_out():
-            print(f"left out of {split}: {found.left_out()}", file=sys.stderr)
+    for line in lines_left_out(splits):
+        print(line, file=sys.stderr)
     listed, sizes, failed = {}, {}, []
     for split, found in splits.items():
         for pair in tqdm(found.pairs, desc=split, unit="file", mininterval=1.0):
+            if fault := unlistable(out.parent, pair):
+                failed.append(fault)
+                continue
             try:
                 sizes[pair.image] = picture_size(pair.image)
             except (ValueError, OSError) as error:
@@ -107,7 +110,7 @@ def _manifest(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> int:
     done = prepare(options.folder, options.out, options.size, options.truth, options.layout, options.workers)
-    for line in summary(done.remarks):
+    for line in [*done.left_out, *summary(done.remarks)]:
         print(line, file=sys.stderr)
     return _report(done.splits, done.failed, options.out)
 
@@ -115,7 +118,7 @@ def _prepare(options: argparse.Namespace) -> int:
 def _report(splits: Mapping[str, Sequence[Pair]], failed: list[str], out: Path) -> int:
     """Print what was written and what was left out; returns the exit code."""
     if failed:
-        print("\n".join([f"cannot be read and left out: {len(failed)}", *first_lines(failed)]), file=sys.stderr)
+        print("\n".join([f"cannot be used and left out: {len(failed)}", *first_lines(failed)]), file=sys.stderr)
     counts = ", ".join(f"{len(pairs)} {split}" for split, pairs in splits.items())
     print(f"{sum(map(len, splits.values()))} pairs ({counts}): {out}")
     return 1 if failed else 0

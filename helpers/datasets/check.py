@@ -26,6 +26,7 @@ class Kind(StrEnum):
     PHOTO_ALONE = "photos without a ground truth"
     TRUTH_ALONE = "ground truths without a photo"
     AMBIGUOUS = "files that share a name"
+    MISSING = "listed files that are not there"
     UNREADABLE = "pairs that cannot be read"
     SIZES = "ground truths of another size"
     FAINT = Remark.FAINT.value  # class ids, probably
@@ -129,7 +130,7 @@ def _unpaired(splits: dict[str, Found]) -> Iterator[Finding]:
     """Findings for the files that were left out."""
     for split, found in splits.items():
         for kind, paths in ((Kind.PHOTO_ALONE, found.photos_alone), (Kind.TRUTH_ALONE, found.truths_alone),
-                            (Kind.AMBIGUOUS, found.ambiguous)):  # fmt: skip
+                            (Kind.AMBIGUOUS, found.ambiguous), (Kind.MISSING, found.missing)):  # fmt: skip
             yield from (Finding(kind, split, str(path)) for path in paths)
 
 
@@ -141,7 +142,7 @@ def _passed_over(splits: dict[str, Found]) -> Iterator[Finding]:
         folders = sorted({path.parent for path in paths + found.photos_alone + found.truths_alone} - seen)
         seen.update(folders)
         for folder in folders:
-            _, names = next(walk(folder))
+            _, names = next(walk(folder, on_error=lambda error: None), (folder, []))  # it may be gone by now
             yield from (Finding(Kind.PASSED_OVER, split, str(folder / name)) for name in names if not is_photo(name))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from helpers.files.grey import grey_values, has_grey_palette, is_lossy
+from helpers.files.grey import grey_values, has_colours, has_grey_palette, is_lossy
 from helpers.files.photos import open_picture
 
 READINGS = ("classes", "grey", "opacity")
@@ -134,7 +134,7 @@ def _from_grey(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     values = grey_values(picture, path)
     if values.max() == 1:
         return values * np.uint8(255), [(Remark.ZERO_ONE, f"{path}: read as a mask in which 1 is the person")]
-    if picture.mode == "P" and values.max() > 1 and not has_grey_palette(picture):
+    if has_colours(picture):
         raise ValueError(
             f"{path}: {_COLOURS}; save it as grey PNG with 255 where the person is. If every class but 0 is the "
             "person, write classes in the column reading of a manifest.csv"

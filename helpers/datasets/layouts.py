@@ -114,7 +114,7 @@ def find_pairs(folder: Path | str, split: str, truth: str = "annotations", layou
     ('anna.jpg', 'anna.png', 'grey')
     """
     name, splits = _find(folder, truth, layout)
-    found = splits.get(split, Found([], [], [], []))
+    found = splits.get(split, Found([], [], [], [], []))
     if not found.pairs:
         there = ", ".join(f"{other}: {len(splits[other].pairs)} pairs" for other in splits) or "nothing"
         raise FileNotFoundError(
@@ -208,7 +208,7 @@ def _tree(folder: Path | str) -> Tree:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; unpack the data set into it, or correct the path")
     for place, names in walk(root):
-        tree["/".join([root.resolve().name, *place.relative_to(root).parts])] = place, names
+        tree["/".join([root.resolve().name or "drive", *place.relative_to(root).parts])] = place, names
     return tree
 
 
@@ -242,7 +242,7 @@ def _pair_up(name: str, layout: Layout, tree: Tree) -> dict[str, Found]:
     splits: dict[str, Found] = {}
     for (split, groups, stem), sides in files.items():
         photos, truths = ([path for position, path in side if position == min(side)[0]] for side in sides)
-        found = splits.setdefault(split, Found([], [], [], []))
+        found = splits.setdefault(split, Found([], [], [], [], []))
         if len(photos) > 1 or len(truths) > 1:
             found.ambiguous.extend(dict.fromkeys(photos + truths))
         elif photos and truths:

@@ -8,7 +8,6 @@ the CSV file, or absolute.
 """
 
 import csv
-import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +17,10 @@ from pathlib import Path
 from helpers.datasets.pairs import READINGS, Pair
 from helpers.datasets.splits import SPLITS, Found, users_of, with_validation
 from helpers.files.atomic import whole_file
+from helpers.files.csv_file import open_csv
 from helpers.files.folders import as_on_disk
 from helpers.files.photos import picture_size
-from helpers.files.text import read_text, shown
+from helpers.files.text import shown
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("image", "mask", "category", "split", "width", "height", "reading", "rough")
@@ -48,25 +48,35 @@ def write_manifest(
                 writer.writerow([*places, pair.category, split, width, height, pair.reading, int(pair.rough)])
 
 
+def unlistable(folder: Path | str, pair: Pair) -> str:
+    """The line that says why a manifest in `folder` cannot list a pair: a name that is not in UTF-8; empty if it can.
+
+    Such names come from old archives and memory cards.
+    """
+    for path in (pair.image, pair.truth):
+        name = _written(Path(folder), path)
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return f"{shown(name)}: the name is not in UTF-8; rename the file, and its photo or mask alike"
+    return ""
+
+
 def read_manifest(path: Path | str) -> dict[str, Found]:
     """{split: `Found`} of the pairs that a CSV file lists, in the order of `SPLITS`.
 
     Without a `split` a row belongs to train, and val comes from `helpers.datasets.splits.with_validation`. Without a
     `reading` it is "grey", or "opacity" where the mask is the image itself; without `rough` it is not rough. A pair of
-    which one file is missing is left out, and the file that is there is named as unpaired.
+    which a file is missing is left out, and named as unpaired, or as missing if no file is there.
     Raises ValueError naming file and line for a row that cannot be understood or lists a photo again, and
     FileNotFoundError if there is no such CSV.
     """
     path = Path(path)
-    text = read_text(path)
-    header = text.partition("\n")[0]
-    separator = max(",;\t", key=header.count)  # spreadsheets write ; in some countries
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    with _line_named(path, reader):
-        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
-    if not {"image", "mask"} <= set(reader.fieldnames):
-        raise ValueError(f"{path}: the first line must name the columns image and mask, found {header[:100]!r}")
-    named = [name for name in reader.fieldnames if name]
+    reader = open_csv(path)
+    columns = list(reader.fieldnames or [])
+    if not {"image", "mask"} <= set(columns):
+        raise ValueError(f"{path}: the first line must name the columns image and mask, found {', '.join(columns)!r}")
+    named = [name for name in columns if name]
     if twice := sorted({name for name in named if named.count(name) > 1}):
         raise ValueError(f"{path}: the first line names the column {twice[0]} twice; give each column its own name")
     splits: dict[str, Found] = {}
@@ -78,8 +88,10 @@ def read_manifest(path: Path | str) -> dict[str, Found]:
             if place in lines:
                 raise ValueError(f"{shown(pair.image)} is already in line {lines[place]}")
             lines[place] = reader.line_num
-            found = splits.setdefault(split, Found([], [], [], []))
-            if not pair.truth.is_file():
+            found = splits.setdefault(split, Found([], [], [], [], []))
+            if not pair.truth.is_file() and not pair.image.is_file():
+                found.missing.append(pair.image)
+            elif not pair.truth.is_file():
                 found.photos_alone.append(pair.image)
             elif not pair.image.is_file():
                 found.truths_alone.append(pair.truth)

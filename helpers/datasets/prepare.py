@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from helpers.datasets.layouts import backgrounds_in, find_splits
-from helpers.datasets.manifests import MANIFEST, write_manifest
+from helpers.datasets.manifests import MANIFEST, unlistable, write_manifest
 from helpers.datasets.pairs import Pair, read_remarked_pair
+from helpers.datasets.splits import lines_left_out
 from helpers.files.atomic import remove_leftovers, whole_file
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import picture_size, read_photo
@@ -32,11 +34,13 @@ class Prepared(NamedTuple):
     Attributes:
         splits: the pairs of the copy. failed: a line for each picture that was left out.
         remarks: what is odd about the ground truths that were read, see `helpers.datasets.ground_truth`.
+        left_out: a line for each split with files that belong to no pair.
     """
 
     splits: dict[str, list[Pair]]
     failed: list[str]
     remarks: list[tuple[str, str]]
+    left_out: list[str]
 
 
 def prepare(
@@ -55,9 +59,9 @@ def prepare(
     in `folder` is touched. `out/manifest.csv` comes last and lists the pairs, with their categories and which are
     rough. Unreadable pictures are left out and named.
 
-    A second call continues an interrupted copy, and writes files anew that have changed since. Do not run two at a time
-    into one folder. `truth` and `layout` as in `helpers.datasets.layouts.find_splits`, `workers` as in
-    `helpers.files.parallel.in_parallel`.
+    A second call continues an interrupted copy. It writes files anew whose originals have another date than before:
+    every copy has the date of its original. Do not run two at a time into one folder. `truth` and `layout` as in
+    `helpers.datasets.layouts.find_splits`, `workers` as in `helpers.files.parallel.in_parallel`.
     Before anything is written it raises ValueError for a size below 1, an `out` inside `folder`, and two photos that
     would become one; FileExistsError if `out` holds anything but a copy of the same data at the same size;
     FileNotFoundError if there is no pair; and what `find_splits` raises.
@@ -70,6 +74,8 @@ def prepare(
     found = find_splits(folder, truth, layout)
     plan = {split: _planned(split, found[split].pairs, out) for split in found}
     tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
+    failed = [fault for _, copy, _ in tasks if (fault := unlistable(out, copy))]
+    tasks = [task for task in tasks if not unlistable(out, task[1])]
     if not tasks:
         raise FileNotFoundError(
             f"{folder}: no photo with a ground truth there; `python -m helpers.datasets check` says more"
@@ -78,7 +84,7 @@ def prepare(
     _begin(out, {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout})
 
     results = list(in_parallel(_copy_pair, tasks, workers, "pairs"))
-    failed = [result for result in results if isinstance(result, str)]
+    failed += [result for result in results if isinstance(result, str)]
     done = {copy.image: result for (_, copy, _), result in zip(tasks, results) if not isinstance(result, str)}
     sizes = {image: size for image, (size, _) in done.items()}
     # Twice the size: `helpers.samples.composites` shows pieces of them, down to half of each side.
@@ -87,7 +93,8 @@ def prepare(
     _copy_people(folder, out)
     splits = {split: [copy for _, copy in plan[split] if copy.image in sizes] for split in plan}
     write_manifest(out / MANIFEST, splits, sizes)
-    return Prepared(splits, failed, [remark for _, remarks in done.values() for remark in remarks])
+    remarks = [remark for _, remarks in done.values() for remark in remarks]
+    return Prepared(splits, failed, remarks, lines_left_out(found))
 
 
 def shrunk(array: NDArray, size: int) -> NDArray:
@@ -173,13 +180,13 @@ def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tupl
         return fault_of(pair.image, error)
     if pair.is_cutout:
         picture = shrunk_cutout(photo, alpha, size)
-        _save(picture, copy.image, "PNG")
+        _save(picture, copy.image, pair.image, "PNG")
         return picture.shape[:2], remarks
     photo, alpha = shrunk(photo, size), shrunk(alpha, size)
     if alpha.max() <= 1:
         alpha = np.zeros_like(alpha)  # a file of 0 and 1 only would be read as a mask of 0 and 1
-    _save(photo, copy.image, "JPEG", quality=95, subsampling=0)
-    _save(alpha, copy.truth, "PNG")
+    _save(photo, copy.image, pair.image, "JPEG", quality=95, subsampling=0)
+    _save(alpha, copy.truth, pair.truth, "PNG")
     return photo.shape[:2], remarks
 
 
@@ -192,25 +199,33 @@ def _copy_background(task: tuple[Path, Path, int]) -> str | None:
         photo = read_photo(path)
     except Exception as error:  # as above
         return fault_of(path, error)
-    _save(shrunk(photo, size), place, "JPEG", quality=95, subsampling=0)
+    _save(shrunk(photo, size), place, path, "JPEG", quality=95, subsampling=0)
     return None
 
 
 def _is_current(copies: Iterable[Path], originals: Iterable[Path]) -> bool:
-    """Whether all copies are there, and none is older than an original."""
-    if not all(path.is_file() for path in copies):
-        return False
-    return min(path.stat().st_mtime for path in copies) >= max(path.stat().st_mtime for path in originals)
+    """Whether all copies are there, each with the date of its original."""
+    return all(copy.is_file() and _same_date(copy, original) for copy, original in zip(copies, originals, strict=True))
 
 
-def _save(array: NDArray[np.uint8], path: Path, form: str, **options: int) -> None:
+def _same_date(copy: Path, original: Path) -> bool:
+    """Whether two files have the same date, as exactly as the copy's file system keeps it."""
+    date, wanted = copy.stat().st_mtime_ns, original.stat().st_mtime_ns
+    is_rounded = date % 10**7 == 0  # memory cards and USB sticks: FAT keeps even seconds, exFAT hundredths
+    return abs(date - wanted) < (2 * 10**9 if is_rounded else 1000)
+
+
+def _save(array: NDArray[np.uint8], path: Path, original: Path, form: str, **options: int) -> None:
+    """Write a picture with the date of its original, or that of now if the original is no longer there."""
     with whole_file(path) as temporary:
         Image.fromarray(array).save(temporary, form, **options)
+        with suppress(OSError):
+            os.utime(temporary, ns=(original.stat().st_mtime_ns,) * 2)
 
 
 def _copy_people(folder: Path, out: Path) -> None:
     """Copy meta.csv, which names the person of each picture, if there is one. Pictures keep their names."""
-    for path in map(folder.joinpath, _PEOPLE):
+    for path in map((folder.parent if folder.is_file() else folder).joinpath, _PEOPLE):
         if path.is_file():
             with whole_file(out / "meta.csv") as temporary:
                 shutil.copyfile(path, temporary)

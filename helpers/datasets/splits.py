@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.datasets.pairs import Pair
+from helpers.files.csv_file import open_csv
 from helpers.files.folders import composed, parts_below
-from helpers.files.text import read_text, shown
+from helpers.files.text import shown
 
 SPLITS = ("train", "val", "test")
 
@@ -26,16 +27,19 @@ class Found(NamedTuple):
         pairs: photos with their ground truths, sorted.
         photos_alone: photos without a ground truth of the same name. truths_alone: ground truths without a photo.
         ambiguous: files that share a name, such as `a.jpg` beside `a.png`. None of them is chosen by guessing.
+        missing: photos that a manifest lists, where neither they nor their ground truths are there.
     """
 
     pairs: list[Pair]
     photos_alone: list[Path]
     truths_alone: list[Path]
     ambiguous: list[Path]
+    missing: list[Path]
 
     def in_order(self) -> "Found":
         """The same, sorted."""
-        return Found(sorted(self.pairs), sorted(self.photos_alone), sorted(self.truths_alone), sorted(self.ambiguous))
+        pairs, *left_out = self
+        return Found(sorted(pairs), *map(sorted, left_out))
 
     def left_out(self) -> str:
         """A text that counts the files left out, with the first three names of each kind; empty if there are none."""
@@ -43,12 +47,18 @@ class Found(NamedTuple):
             ("photos without a ground truth", self.photos_alone),
             ("ground truths without a photo", self.truths_alone),
             ("files that share a name", self.ambiguous),
+            ("listed files that are not there", self.missing),
         )
         return "; ".join(f"{kind}: {len(files)} ({_first_names(files)})" for kind, files in kinds if files)
 
 
 def _first_names(files: list[Path]) -> str:
     return ", ".join(shown(path.name) for path in files[:3]) + (", …" if len(files) > 3 else "")
+
+
+def lines_left_out(splits: Mapping[str, Found]) -> list[str]:
+    """A line for each of the splits {name: `Found`} that has files which belong to no pair."""
+    return [f"left out of {split}: {text}" for split, found in splits.items() if (text := found.left_out())]
 
 
 def with_validation(splits: Mapping[str, Found], users: Mapping[str, str] | None = None) -> dict[str, Found]:
@@ -70,7 +80,7 @@ def with_validation(splits: Mapping[str, Found], users: Mapping[str, str] | None
         if count > 0:
             chosen = {name for _, name in ranked[:count]}
             splits["train"] = train._replace(pairs=[pair for pair, name in named if name not in chosen])
-            splits["val"] = Found([pair for pair, name in named if name in chosen], [], [], [])
+            splits["val"] = Found([pair for pair, name in named if name in chosen], [], [], [], [])
     return {split: splits[split] for split in SPLITS if split in splits}
 
 
@@ -85,7 +95,7 @@ def users_of(folder: Path | str) -> dict[str, str]:
 
     The names are as in the column `image_name` or `attachment_id`, without suffix; a name may have folders before it.
     A name that is listed with several persons belongs to none of them, since it can be of several pictures.
-    Raises ValueError naming a meta.csv that cannot be understood.
+    Raises ValueError naming a meta.csv that cannot be understood, or that has persons but no names of pictures.
     """
     users: dict[str, str] = {}
     several = set()
@@ -93,9 +103,15 @@ def users_of(folder: Path | str) -> dict[str, str]:
     for place in ("", "annotations", "meta"):
         path = folder / place / "meta.csv"
         if path.is_file():
-            lines = read_text(path).splitlines()
+            reader = open_csv(path)
+            columns = reader.fieldnames or []
+            if "user_id" in columns and not {"image_name", "attachment_id"} & set(columns):
+                raise ValueError(
+                    f"{path}: names persons (user_id), but no pictures, found {', '.join(columns)!r}; call the column "
+                    "of the pictures image_name, or remove the column user_id"
+                )
             try:
-                for row in csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ","):
+                for row in reader:
                     name = row.get("image_name") or row.get("attachment_id") or ""
                     name = os.path.splitext(composed(name).replace("\\", "/"))[0]
                     if row.get("user_id") and users.setdefault(name, row["user_id"]) != row["user_id"]:

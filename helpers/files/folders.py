@@ -111,7 +111,7 @@ def pictures_below(folder: Path | str) -> dict[str, list[Path]]:
 
     Raises FileNotFoundError if there is no such folder or no photo in it.
     """
-    found = find_pictures(folder) if Path(folder).is_dir() else Pictures([], [])
+    found = find_pictures(folder)
     pictures: dict[str, list[Path]] = {}
     for path in sorted(found.photos):
         pictures.setdefault("/".join(parts_below(path, folder)), []).append(path)
@@ -120,10 +120,20 @@ def pictures_below(folder: Path | str) -> dict[str, list[Path]]:
     return pictures
 
 
-def no_photos(folder: Path | str, passed_over: Iterable[Path] = ()) -> str:
-    """The message that there is no photo in a folder; it names the known formats and the files found instead."""
+def no_photos(folder: Path | str, passed_over: Iterable[Path] = (), unread: Iterable[str] = ()) -> str:
+    """The message that there is no photo in a folder.
+
+    It names the known formats, the files found instead, and the lines of `unread_folder` about those below it.
+    """
     instead = f"; found {in_words(passed_over)}" if passed_over else ""
+    if unread:
+        return f"{'; '.join(unread)}; no photos in what could be read of {folder}{instead}"
     return f"{folder}: no photos there ({', '.join(sorted(photo_extensions()))}){instead}"
+
+
+def unread_folder(error: OSError) -> str:
+    """The line about a folder that cannot be read, from what `walk` hands to `on_error`."""
+    return f"{error.filename}: {error.strerror}; allow reading it"
 
 
 def in_words(paths: Iterable[Path]) -> str:

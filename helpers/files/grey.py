@@ -13,8 +13,8 @@ GREY = 4
 def grey_values(picture: Image.Image, path: str | Path) -> NDArray[np.uint8]:
     """The values of a PIL picture without colours, as (H, W) uint8; `path` is for the message.
 
-    With a palette they are its grey values if all colours in use are grey, otherwise the indices.
-    Raises ValueError for a picture in colour.
+    With a palette they are its grey values if all colours in use are grey, otherwise the indices, such as class ids.
+    Raises ValueError for a picture in colour; for one with a palette see `has_colours`.
     """
     if picture.mode == "1" or has_grey_palette(picture):
         picture = picture.convert("L")
@@ -25,6 +25,11 @@ def grey_values(picture: Image.Image, path: str | Path) -> NDArray[np.uint8]:
             f"{path}: a mask must be one channel of 8 bits, found mode {picture.mode}; save it as grey PNG of 8 bits"
         )
     return np.array(picture)
+
+
+def has_colours(picture: Image.Image) -> bool:
+    """Whether a PIL picture has a palette of colours, and uses more of it than the entries 0 and 1."""
+    return picture.mode == "P" and not has_grey_palette(picture) and np.asarray(picture).max() > 1
 
 
 def has_grey_palette(picture: Image.Image) -> bool:

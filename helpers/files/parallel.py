@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -15,6 +16,9 @@ from helpers.startup import begin_worker, usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MOST = 61 if sys.platform == "win32" else 1000
+"""The largest number of processes; on Windows, a `ProcessPoolExecutor` refuses more."""
 
 CHUNK = 4
 """Items that a worker takes at a time: enough to make the transfer cheap, few enough to stop within seconds."""
@@ -37,7 +41,7 @@ def in_parallel(
     """
     if not items:
         return
-    workers = min(usable_cores() if workers is None else workers, -(-len(items) // chunk))
+    workers = min(usable_cores() if workers is None else workers, -(-len(items) // chunk), MOST)
     bar = {"total": len(items), "desc": description, "unit": "file" if chunk > 1 else "run", "mininterval": 1.0}
     if workers <= 1:
         yield from tqdm(map(function, items), **bar)

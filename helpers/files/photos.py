@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
@@ -29,6 +29,17 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "
 
 READ_BY = {".heic": "pillow-heif", ".heif": "pillow-heif", ".avif": "'pillow>=11.3'"}
 """Extensions of photos that not every installation reads, and the package to install for them."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF's orientation
+_STATING = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # where a picture states its orientation
 
 Source: TypeAlias = "Path | str | bytes"
 """A file's path, or its contents."""
@@ -158,10 +169,12 @@ def _open(source, least=None, name=None):
         if _is_opaque(picture):
             picture = picture.convert("RGB")
             picture.format = form
-        if orientation == 1:  # exif_transpose would copy the picture
+        if orientation not in _TURNS:
             return picture, size[::-1]
-        turned = ImageOps.exif_transpose(picture)
+        # Not ImageOps.exif_transpose, which writes all EXIF data anew and fails if any of it is odd.
+        turned = picture.transpose(_TURNS[orientation])
         turned.format = form
+        turned.info = {key: value for key, value in picture.info.items() if key not in _STATING}
         if orientation not in range(5, 9):
             return turned, size[::-1]
         with suppress(TypeError, KeyError):  # a resolution of another form is left out later

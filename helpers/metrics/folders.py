@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from helpers.datasets.ground_truth import CLASSES, read_ground_truth
 from helpers.datasets.pairs import Pair
 from helpers.files.folders import pictures_below
-from helpers.files.grey import grey_values
+from helpers.files.grey import grey_values, has_colours
 from helpers.files.parallel import in_parallel
-from helpers.files.photos import open_picture, read_grey
+from helpers.files.photos import open_picture
 from helpers.files.text import fault_of
 from helpers.metrics.errors import (
     boundary_iou,
@@ -97,7 +98,10 @@ def _regions(
             meaning = f"at most {band_width // 2} pixels from a change in the ground truth ({square})"
             chosen[f"band{band_width}"] = meaning, lambda truth: band_width
         else:
-            trimaps = pictures_below(region)
+            try:
+                trimaps = pictures_below(region)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{error}; a region is whole, band, or a folder of trimaps") from None
             chosen[str(region)] = "the unknown pixels of the trimaps there", partial(_named, pictures=trimaps)
     if not regions and any(truth.trimap for truth in truths):
         chosen["trimap"] = "the unknown pixels of the trimaps beside the ground truths", lambda truth: truth.trimap
@@ -154,12 +158,19 @@ def _read_prediction(path: Path) -> NDArray[np.uint8]:
     """
     picture = open_picture(path)
     if not picture.has_transparency_data or picture.mode in ("1", "L"):
-        return grey_values(picture, path)
+        return _grey(picture, path)
     alpha = np.array(picture.convert("RGBA").getchannel("A"))
     if alpha.min() == 255:
         with suppress(ValueError):  # in colour
-            return grey_values(picture, path)
+            return _grey(picture, path)
     return alpha
+
+
+def _grey(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """`grey_values`. A palette of colours is refused as well: its indices are no alphas."""
+    if has_colours(picture):
+        raise ValueError(f"{path}: has a palette of colours, and is no matte; save it as grey PNG of 8 bits")
+    return grey_values(picture, path)
 
 
 def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -170,7 +181,7 @@ def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray
         return transition_band(matte, where)
     if where is None:
         raise ValueError("no trimap of this name")
-    trimap = read_grey(where)
+    trimap = _grey(open_picture(where), where)
     if trimap.shape != matte.shape:
         raise ValueError(_sizes(where, trimap, "its ground truth", matte))
     return unknown_region(trimap)

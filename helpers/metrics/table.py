@@ -103,7 +103,11 @@ def write_csv(path: Path | str, scores: Scores) -> None:
     """
     columns = [(region, figure) for region in scores.regions for figure in FIGURES
                if region == "whole" or figure != "boundary_iou"]  # fmt: skip
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    # names that are not in UTF-8, as from old archives, are written with their bytes as \udc..
+    with (
+        whole_file(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["picture", "width", "height", "convention", *(f"{region}_{key}" for region, key in columns)])
         for score in scores.scores:

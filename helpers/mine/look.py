@@ -179,7 +179,7 @@ def _keep_out(project: Project, splits: dict[str, str], decided: dict[str, bool]
         names = list(project.photos)  # numbers stand for them: their last parts may be the same
         pairs = [Pair(Path(str(number)), Path()) for number in range(len(names))]
         by_number = {str(number): person[name] for number, name in enumerate(names)}
-        fresh = with_validation({"train": Found(pairs, [], [], [])}, by_number)
+        fresh = with_validation({"train": Found(pairs, [], [], [], [])}, by_number)
         chosen = {names[int(pair.image.name)] for pair in fresh["val"].pairs} if "val" in fresh else set()
     for name in project.photos:
         project.set(name, kept_out=earlier.get(person[name], name in chosen))

@@ -161,7 +161,14 @@ def test_a_folder_that_cannot_be_read_is_named(photos, monkeypatch):
     monkeypatch.setattr(os, "scandir", denied)
     found = plan(["."], "out")
     assert [photo.name for photo, _ in found.outputs] == ["a.jpg"]
-    assert found.skipped == [f"skipped: {Path('locked')}: Permission denied"]
+    assert found.skipped == [f"skipped: {Path('locked')}: Permission denied; allow reading it"]
+    with pytest.raises(FileNotFoundError, match="locked: Permission denied; allow reading it; no photos in what could"):
+        plan(["locked"], "out")
+
+
+def test_beside_a_whole_drive_nothing_can_be_written(tmp_path):
+    with pytest.raises(ValueError, match="no folder can lie beside a whole drive.*-o FOLDER"):
+        plan([tmp_path.anchor])
 
 
 # ----------------------------------------------------------------------------------------------------------------- work

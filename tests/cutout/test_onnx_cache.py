@@ -98,6 +98,16 @@ def test_only_those_used_last_are_kept(cache):
     assert found == {0, *range(3, KEPT + 2)}
 
 
+def test_one_that_may_only_be_read_is_used(cache, monkeypatch):
+    keep_conversion("0" * 32, b"network")
+
+    def denied(*arguments, **options):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", denied)
+    assert find_conversion("0" * 32) == b"network"
+
+
 def test_without_a_place_to_keep_them_weights_load_all_the_same(weights, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("PORTRAIT_CACHE", str(tmp_path / "file" / "cache"))

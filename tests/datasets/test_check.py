@@ -192,6 +192,16 @@ def test_a_folder_that_is_no_data_set_is_an_error(tmp_path):
             check(place)
 
 
+def test_a_manifest_of_another_computer_is_reported(folder):
+    """Of its files, some are not here, and their folders neither."""
+    rows = ("0.jpg,annotations/train/0.png", "gone/b.jpg,gone/b.png", "1.jpg,gone/1.png")
+    table = "image,mask\n" + "".join(f"images/train/{row}\n" for row in rows)
+    (folder / "manifest.csv").write_text(table)
+    kinds = found(folder)
+    assert kinds[Kind.MISSING, "train"] == ["images/train/gone/b.jpg"]
+    assert kinds[Kind.PHOTO_ALONE, "train"] == ["images/train/1.jpg"]
+
+
 # --------------------------------------------------------------------------------------------------------------- report
 
 

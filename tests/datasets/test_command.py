@@ -107,7 +107,7 @@ def test_what_a_manifest_leaves_out_is_told(folder, capsys):
     assert run("manifest", folder) == 1
     out, err = capsys.readouterr()
     assert "left out of train: photos without a ground truth: 1 (0.jpg)" in err
-    assert "cannot be read and left out: 1\n" in err
+    assert "cannot be used and left out: 1\n" in err
     assert "1.jpg: not a readable picture" in err
     assert out == f"6 pairs (4 train, 2 val): {folder}/manifest.csv\n"
     assert listed(read_manifest(folder / "manifest.csv"))["train"] == list("2345")
@@ -119,6 +119,18 @@ def test_no_manifest_of_nothing(folder, capsys):
     assert run("manifest", folder) == 1
     assert "no readable photo with a ground truth" in capsys.readouterr().err
     assert not (folder / "manifest.csv").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_not_in_utf_8_is_left_out_of_a_manifest(folder, capsys):
+    for place, suffix in (("images", b".jpg"), ("annotations", b".png")):
+        os.rename(
+            folder / place / "train" / f"0{suffix.decode()}",
+            folder / place / "train" / os.fsdecode(b"caf\xe9" + suffix),
+        )
+    assert run("manifest", folder) == 1
+    assert r"'images/train/caf\udce9.jpg': the name is not in UTF-8; rename the file" in capsys.readouterr().err
+    assert listed(read_manifest(folder / "manifest.csv"))["train"] == list("12345")
 
 
 # -------------------------------------------------------------------------------------------------------------- prepare
@@ -135,7 +147,7 @@ def test_preparing_with_a_broken_photo_names_it(folder, tmp_path, capsys):
     (folder / "images" / "val" / "6.jpg").write_bytes(b"moved")
     assert run("prepare", folder, tmp_path / "out", "--workers", 0) == 1
     out, err = capsys.readouterr()
-    assert "cannot be read and left out: 1\n" in err
+    assert "cannot be used and left out: 1\n" in err
     assert f"{folder}/images/val/6.jpg: not a readable picture" in err
     assert out.startswith("7 pairs (6 train, 1 val)")
 
@@ -143,7 +155,7 @@ def test_preparing_with_a_broken_photo_names_it(folder, tmp_path, capsys):
 def test_left_out_pictures_are_named_up_to_ten(capsys):
     assert datasets._report({"train": []}, [f"{i}.jpg: broken" for i in range(12)], "out") == 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["cannot be read and left out: 12", *(f"{i}.jpg: broken" for i in range(10)), "… and 2 more"]
+    assert lines == ["cannot be used and left out: 12", *(f"{i}.jpg: broken" for i in range(10)), "… and 2 more"]
 
 
 # --------------------------------------------------------------------------------------------------- errors, exit codes

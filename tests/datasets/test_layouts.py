@@ -221,7 +221,7 @@ def test_both_layouts_of_easyportrait_are_understood(kind_folder, tmp_path):
         (f"{images}/b.jpg", f"{annotations}/b.png"), (f"{images}/a.b.JPEG", f"{annotations}/a.b.PNG"),
         (f"{images}/c.png", f"{annotations}/c.png"),
     }  # fmt: skip
-    assert found["train"][1:] == ([], [f"{annotations}/without-a-photo.png"], [])
+    assert found["train"][1:] == ([], [f"{annotations}/without-a-photo.png"], [], [])
 
 
 def test_sorting_two_folders_would_pair_the_wrong_files(kind_folder, tmp_path):
@@ -310,7 +310,7 @@ def test_equal_numbers_of_different_clips_are_different_photos(tmp_path):
         ("clip_img/1/clip_0/a.jpg", "matting/1/matting_0/a.png"),
         ("clip_img/1/clip_1/a.jpg", "matting/1/matting_1/a.png"),
     ]
-    assert found["train"][1:] == (["clip_img/2/clip_0/b.jpg"], ["matting/2/matting_1/b.png"], [])
+    assert found["train"][1:] == (["clip_img/2/clip_0/b.jpg"], ["matting/2/matting_1/b.png"], [], [])
 
 
 @pytest.mark.parametrize("files", [
@@ -379,7 +379,7 @@ def test_equal_stems_in_sub_folders_are_different_photos(tmp_path):
         (f"images/train/{place}1.jpg", f"masks/train/{place}1.png") for place in ("", "anna/", "ben/")
     ]
     assert list(map(len, (found["train"][0], found["val"][0]))) == [2, 1]  # though all have one stem
-    assert found["train"][1:] == (["images/train/carl/1.jpg"], [], [])
+    assert found["train"][1:] == (["images/train/carl/1.jpg"], [], [], [])
 
 
 # ------------------------------------------------------------------------------------------------------------ left out
@@ -395,6 +395,7 @@ def test_files_of_one_name_are_left_out_and_named(tmp_path):
         ["annotations/train/g.png"],
         ["annotations/train/d.png", "annotations/train/e.bmp", "annotations/train/e.png", "images/train/d.jpg",
          "images/train/d.png", "images/train/e.jpg"],
+        [],
     )  # fmt: skip
 
 

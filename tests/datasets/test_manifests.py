@@ -45,7 +45,7 @@ def test_what_was_written_is_read(splits, tmp_path):
     write_manifest(tmp_path / "manifest.csv", splits)
     found = read_manifest(tmp_path / "manifest.csv")
     assert {split: part.pairs for split, part in found.items()} == {s: sorted(pairs) for s, pairs in splits.items()}
-    assert all(part[1:] == ([], [], []) for part in found.values())
+    assert all(part[1:] == ([], [], [], []) for part in found.values())
 
 
 def test_the_columns(splits, tmp_path):
@@ -191,11 +191,16 @@ def test_other_encodings_are_refused(tmp_path):
 
 def test_pairs_with_missing_files_are_left_out_and_named(splits, tmp_path):
     rows = ("images/one.png,masks/one.png,train", "images/gone.png,masks/one.png,train",
-            "images/ünter.png,gone.png,train", "cutouts/four.png,masks/one.png,val")  # fmt: skip
+            "images/ünter.png,gone.png,train", "cutouts/four.png,masks/one.png,val",
+            "away/five.png,away/mask.png,train")  # fmt: skip
     found = read_manifest(written(tmp_path / "manifest.csv", *rows, header="image,mask,split"))
     whole = splits["train"][0]._replace(category="")
-    assert found["train"] == ([whole], [tmp_path / "images" / "ünter.png"], [tmp_path / "masks" / "one.png"], [])
-    left_out = r"photos without a ground truth: 1 \(ünter.png\); ground truths without a photo: 1 \(one"
+    alone = [tmp_path / "images" / "ünter.png"], [tmp_path / "masks" / "one.png"]
+    assert found["train"] == ([whole], *alone, [], [tmp_path / "away" / "five.png"])
+    left_out = (
+        r"photos without a ground truth: 1 \(ünter.png\); ground truths without a photo: 1 \(one.png\); "
+        r"listed files that are not there: 1 \(five.png\)"
+    )
     with pytest.warns(UserWarning, match=left_out):
         find_pairs(tmp_path, "train")
 

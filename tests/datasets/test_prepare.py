@@ -1,6 +1,7 @@
 """The smaller copy: what its pictures hold, that it goes on where it was stopped, and what it refuses."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -239,20 +240,79 @@ def test_what_is_there_is_kept_and_the_rest_made(folder, tmp_path):
     for name in ("images/train/a/x.jpg", "masks/val/y.z.png", "manifest.csv"):
         (out / name).unlink()
     (out / "masks" / "train" / ".x.png.123.tmp").write_bytes(b"half")
+    mark(out / "masks" / "train" / "a" / "x.png")
+    mark(out / "masks" / "train" / "b" / "x.png")
     done = prepare(folder, out, size=60, workers=0)
     again = contents(out)
-    assert {path: data for path, (data, _) in again.items()} == {path: data for path, (data, _) in whole.items()}
-    kept = ("images/train/b/x.jpg", "masks/train/b/x.png", "prepared.json")
-    assert all(again[Path(name)] == whole[Path(name)] for name in kept)
-    assert again[Path("masks/train/a/x.png")] != whole[Path("masks/train/a/x.png")]  # a pair is made as one
+    assert again.pop(Path("masks/train/b/x.png"))[0].endswith(b"marked")  # kept; that of a is made with its photo
+    assert {path: data for path, (data, _) in again.items()} == {
+        path: data for path, (data, _) in whole.items() if path in again
+    }
+    assert len(again) == len(whole) - 1
     assert [len(done.splits[split]) for split in ("train", "val")] == [2, 1]
 
 
-def test_a_replaced_original_is_copied_anew(folder, tmp_path):
+def mark(path):
+    """Change a file without changing its date."""
+    date = path.stat().st_mtime_ns
+    path.write_bytes(path.read_bytes() + b"marked")
+    os.utime(path, ns=(date, date))
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_replaced_original_is_copied_anew(days, folder, tmp_path):
+    """Also by an older file: copying and unpacking keep the date that a file had elsewhere."""
     prepare(folder, tmp_path / "out", size=60, workers=0)
-    save(folder / "images" / "train" / "a" / "x.jpg", photo(7), quality=95)
+    path = folder / "images" / "train" / "a" / "x.jpg"
+    date = path.stat().st_mtime + 86400 * days
+    save(path, photo(7), quality=95)
+    os.utime(path, (date, date))
     copy = prepare(folder, tmp_path / "out", size=60, workers=0).splits["train"][0].image
     assert np.abs(read_photo(copy).astype(int) - shrunk(photo(7), 60)).mean() < 2
+
+
+def test_dates_count_as_exactly_as_a_file_system_keeps_them(folder, tmp_path):
+    prepare(folder, tmp_path / "out", size=60, workers=0)
+    original, copy = (
+        place / "masks" / "val" / name for place, name in ((folder, "a/y.z.png"), (tmp_path / "out", "y.z.png"))
+    )
+    os.utime(original, ns=(0, 1_700_000_001_234_567_800))
+    for date, is_kept in ((1_700_000_001_234_567_000, True), (1_700_000_000_000_000_000, True),
+                          (1_700_000_001_234_000_000, False), (1_699_999_998_000_000_000, False)):  # fmt: skip
+        os.utime(copy, ns=(0, date))
+        mark(copy)
+        prepare(folder, tmp_path / "out", size=60, workers=0)
+        assert copy.read_bytes().endswith(b"marked") == is_kept
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_not_in_utf_8_is_told_before_anything_is_written(folder, tmp_path):
+    for place, suffix in (("images", ".jpg"), ("masks", ".png")):
+        os.rename(
+            folder / place / "train" / "b" / f"x{suffix}",
+            folder / place / "train" / "b" / os.fsdecode(b"caf\xe9" + suffix.encode()),
+        )
+    done = prepare(folder, tmp_path / "out", size=60, workers=0)
+    assert [line.partition(";")[0] for line in done.failed] == [
+        r"'images/train/b/caf\udce9.jpg': the name is not in UTF-8"
+    ]
+    assert [pair.image.name for pair in done.splits["train"]] == ["x.jpg"]
+    assert {pair.image for found in find_splits(tmp_path / "out").values() for pair in found.pairs} == {
+        pair.image for pairs in done.splits.values() for pair in pairs
+    }
+
+
+def test_files_without_a_partner_are_told(folder, tmp_path):
+    (folder / "masks" / "train" / "b" / "x.png").unlink()
+    done = prepare(folder, tmp_path / "out", size=60, workers=0)
+    assert done.left_out == ["left out of train: photos without a ground truth: 1 (x.jpg)"]
+
+
+def test_persons_come_along_from_beside_a_manifest(folder, tmp_path):
+    write_manifest(folder / "list.csv", {split: found.pairs for split, found in find_splits(folder).items()})
+    (folder / "meta.csv").write_text("image_name,user_id\na/x,anna\nb/x,ben\n")
+    done = prepare(folder / "list.csv", tmp_path / "out", size=60, workers=0)
+    assert user_ids(tmp_path / "out", done.splits["train"]) == {"anna", "ben"}
 
 
 def test_a_killed_process_leaves_whole_files_and_is_gone_on_from(tmp_path):

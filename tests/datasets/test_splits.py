@@ -9,7 +9,7 @@ from helpers.datasets.splits import Found, person_of, user_ids, users_of, with_v
 
 
 def found(*stems):
-    return Found([Pair(Path(f"{stem}.jpg"), Path(f"{stem}.png")) for stem in sorted(stems)], [], [], [])
+    return Found([Pair(Path(f"{stem}.jpg"), Path(f"{stem}.png")) for stem in sorted(stems)], [], [], [], [])
 
 
 def carved(stems, users=None):
@@ -65,7 +65,7 @@ def test_other_splits_stay_as_they_are():
         ("train", train), ("val", val), ("test", test)
     ]  # fmt: skip
     assert with_validation({"test": test}) == {"test": test}
-    broken = Found([], [Path("f.jpg")], [], [])
+    broken = Found([], [Path("f.jpg")], [], [], [])
     assert with_validation({"train": train, "val": broken}) == {"train": train, "val": broken}
     assert with_validation({"train": broken}) == {"train": broken}
 
@@ -74,20 +74,20 @@ def test_what_is_left_out_stays_with_train():
     left = found(*numbers(20))._replace(photos_alone=[Path("p.jpg")], ambiguous=[Path("a.jpg"), Path("a.png")])
     splits = with_validation({"train": left})
     assert splits["train"][1:] == left[1:]
-    assert splits["val"][1:] == ([], [], [])
+    assert splits["val"][1:] == ([], [], [], [])
 
 
 def test_what_is_left_out_in_words():
-    files = [[Path(f"{kind}{i}.png") for i in range(count)] for kind, count in (("p", 1), ("t", 2), ("a", 4))]
+    files = [[Path(f"{kind}{i}.png") for i in range(count)] for kind, count in (("p", 1), ("t", 2), ("a", 4), ("m", 1))]
     assert Found([], *files).left_out() == (
         "photos without a ground truth: 1 (p0.png); ground truths without a photo: 2 (t0.png, t1.png); "
-        "files that share a name: 4 (a0.png, a1.png, a2.png, …)"
+        "files that share a name: 4 (a0.png, a1.png, a2.png, …); listed files that are not there: 1 (m0.png)"
     )
     assert found("a").left_out() == ""
 
 
 def test_names_with_line_ends_stay_in_one_line():
-    assert Found([], [Path("a\x0cb.png"), Path("é.png")], [], []).left_out() == (
+    assert Found([], [Path("a\x0cb.png"), Path("é.png")], [], [], []).left_out() == (
         "photos without a ground truth: 2 ('a\\x0cb.png', é.png)"
     )
 
@@ -95,11 +95,11 @@ def test_names_with_line_ends_stay_in_one_line():
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_few_pictures_of_one_stem_are_told_apart_by_their_folders(count, tmp_path):
     pairs = [Pair(tmp_path / f"person {i}" / "photo.jpg", tmp_path / f"person {i}" / "photo.png") for i in range(count)]
-    splits = with_validation({"train": Found(pairs, [], [], [])})
+    splits = with_validation({"train": Found(pairs, [], [], [], [])})
     assert sorted(pair for part in splits.values() for pair in part.pairs) == pairs
     assert all(part.pairs for part in splits.values()) and list(splits) == ["train", "val"]
     moved = [Pair(Path("elsewhere") / pair.image.relative_to(tmp_path), pair.truth) for pair in pairs]
-    again = with_validation({"train": Found(moved, [], [], [])})
+    again = with_validation({"train": Found(moved, [], [], [], [])})
     assert [pair.image.parent.name for pair in again["val"].pairs] == [
         pair.image.parent.name for pair in splits["val"].pairs
     ]
@@ -149,3 +149,20 @@ def test_a_name_listed_with_two_persons_is_of_nobody_known(tmp_path):
 def test_persons_are_found_by_names_in_another_unicode_form(tmp_path):
     (tmp_path / "meta.csv").write_text("image_name,user_id\nZoe\u0308.jpg,zoe\n", encoding="utf-8")
     assert user_ids(tmp_path, [Pair(tmp_path / "Zo\u00eb.jpg", tmp_path / "Zo\u00eb.png")]) == {"zoe"}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_persons_are_read_as_spreadsheets_write_them(separator, tmp_path):
+    table = "Image_Name,User_ID\na.jpg,anna\nb.jpg,ben\n".replace(",", separator)
+    (tmp_path / "meta.csv").write_text(table, encoding="utf-8-sig")
+    assert users_of(tmp_path) == {"a": "anna", "b": "ben"}
+
+
+def test_persons_without_pictures_are_refused(tmp_path):
+    (tmp_path / "meta.csv").write_text("file,user_id\na.jpg,anna\n")
+    with pytest.raises(
+        ValueError, match=r"meta.csv: names persons .* found 'file, user_id'; call the column .* image_name"
+    ):
+        users_of(tmp_path)
+    (tmp_path / "meta.csv").write_text("file,size\na.jpg,7\n")
+    assert users_of(tmp_path) == {}

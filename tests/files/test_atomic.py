@@ -59,3 +59,20 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path, monkey
     words = r"another folder, or allow writing there: '.*new'$"
     with pytest.raises(PermissionError, match=words), whole_file(tmp_path / "new" / "a.txt"):
         pass
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    with whole_file(tmp_path / "link.csv") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "real.csv").read_text() == "new"
+    assert (tmp_path / "link.csv").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_stays_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is a pipe or a device; name a file: '.*pipe'"), whole_file(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()

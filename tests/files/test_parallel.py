@@ -30,6 +30,11 @@ def test_errors_are_raised_here(workers):
         list(in_parallel(math.sqrt, [4] * 10 + [-1] * 10, workers))
 
 
+def test_no_more_processes_start_than_the_system_allows(monkeypatch):
+    monkeypatch.setattr("helpers.files.parallel.MOST", 1)
+    assert list(in_parallel(lambda number: number + 1, list(range(40)), 8)) == list(range(1, 41))  # no other can run it
+
+
 def test_a_worker_that_dies_is_told():
     with pytest.raises(RuntimeError, match="a worker process died.*fewer workers"):
         list(in_parallel(os._exit, [1] * 20, 2))

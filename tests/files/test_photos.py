@@ -248,6 +248,19 @@ def test_a_photo_with_damaged_exif_data_is_read(data, tmp_path):
     assert np.abs(np.subtract(corners(read_photo(tmp_path / "photo.jpg")), [200, 150, 50, 100])).max() <= 3
 
 
+def test_a_photo_with_odd_exif_data_is_turned(tmp_path):
+    """Orientation 6 beside a width in letters, which Pillow reads, but refuses to write again."""
+    tags = struct.pack("<HHI4s", 0x0100, 2, 4, b"wide") + struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    data = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + tags + bytes(4)
+    Image.fromarray(quarters()).save(tmp_path / "photo.jpg", quality=100, exif=data)
+    shown = np.rot90(quarters(), -1)
+    for picture in (read_photo(tmp_path / "photo.jpg"), np.array(open_photo(tmp_path / "photo.jpg"))):
+        assert picture.shape == shown.shape
+        assert np.abs(np.subtract(corners(picture), corners(shown))).max() <= 3
+    turned = open_picture(tmp_path / "photo.jpg")
+    assert not turned.getexif()  # nobody turns it again
+
+
 def test_no_program_is_started_for_a_photo_that_is_none(monkeypatch, tmp_path):
     """Pillow would hand PostScript to Ghostscript, whatever the name of the file."""
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.eps")

@@ -1,6 +1,7 @@
 """`python -m helpers.metrics`: what it prints, what it writes, what it leaves out, and its exit codes."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -249,7 +250,10 @@ def test_trimaps_that_are_missing_or_wrong(folders, capsys):
 
 def test_a_trimap_folder_must_exist(folders, capsys):
     assert run(*folders, "--region", "trimaps/nowhere") == 2
-    assert "error: trimaps/nowhere: no photos there" in capsys.readouterr().err
+    assert (
+        "trimaps/nowhere: no such folder; correct the path; a region is whole, band, or a folder of"
+        in capsys.readouterr().err
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- failures
@@ -315,7 +319,7 @@ def test_nothing_matches(folders, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("pred", "true", "more", "message"),
     [
-        ("nowhere", "true", [], "nowhere: no photos there"),
+        ("nowhere", "true", [], "nowhere: no such folder"),
         ("pred", "nowhere", [], "nowhere: no such folder"),
         ("pred", "true", ["--band-width", "4"], "width is 4: give an odd positive whole number"),
     ],
@@ -404,3 +408,29 @@ def test_a_photo_in_the_place_of_a_prediction_is_told(tmp_path):
     Image.new("RGBA", (32, 32), (200, 100, 50, 255)).save(path)
     scores = score_folders(tmp_path / "pred", tmp_path / "true", workers=1)
     assert scores.remarks() == [f"predictions without background: 1 ({path}: at least 255 of 255)"]
+
+
+def test_indices_into_a_palette_of_colours_are_no_alphas(tmp_path):
+    """A cutout on white, saved with 256 colours; another with the two entries 0 and 1."""
+    colours = np.dstack([TRUTHS["a"], 255 - TRUTHS["a"], TRUTHS["a"] // 2])
+    two = Image.fromarray((TRUTHS["c"] > 127).astype(np.uint8), "P")
+    two.putpalette([0, 0, 0, 255, 0, 0])
+    save(tmp_path / "true", TRUTHS)
+    save(tmp_path / "pred", {"a": Image.fromarray(colours).quantize(256), "b": TRUTHS["b"], "c": two})
+    found = score_folders(tmp_path / "pred", tmp_path / "true", workers=1)
+    assert [len(score.faults) for score in found.scores] == [1, 0, 0]
+    assert "a.png: has a palette of colours, and is no matte; save it as grey PNG" in found.scores[0].faults[0]
+    assert [kind for kind, _ in found.scores[2].remarks] == [scoring.FAINT_PREDICTION]
+    save(tmp_path / "pred", {"a": TRUTHS["a"]})
+    save(tmp_path / "trimaps", {"a": Image.fromarray(colours).quantize(256), "b": trimap_of(TRUTHS["b"])})
+    found = score_folders(tmp_path / "pred", tmp_path / "true", [tmp_path / "trimaps"], workers=1)
+    assert "a.png: has a palette of colours" in found.scores[0].faults[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_names_that_are_not_in_utf_8_stand_in_the_csv_file(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    save(tmp_path / "pred", {name: TRUTHS["a"]})
+    save(tmp_path / "true", {name: TRUTHS["a"]})
+    assert run(tmp_path / "pred", tmp_path / "true", "--csv", tmp_path / "table.csv") == 0
+    assert [row["picture"] for row in read_csv(tmp_path / "table.csv")] == [r"caf\udce9"]
