@@ -1,6 +1,7 @@
 """What several tests call: a synthetic portrait, headless runs and their comparison, processes."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,3 +128,11 @@ def serving(code, *arguments, weights, temporary):
             yield process, process.stdout.readline().split()[0]
         finally:
             process.send_signal(signal.SIGTERM)
+
+
+def without_truths(folder, out, *splits):
+    """A copy of a data set whose `splits` have no ground truths."""
+    copy = shutil.copytree(folder, out / "set")
+    for split in splits:
+        shutil.rmtree(copy / "annotations" / split)
+    return copy

@@ -15,8 +15,18 @@ from pathlib import Path
 
 from helpers.config import PRESETS, load_config
 from helpers.experiments.answers import answer_table, scale
-from helpers.experiments.claims import CLAIMS, LARGE, LEGEND, RESULTS, claim_table, read_results
-from helpers.experiments.runs import measure_runs, missing_runs, time_left
+from helpers.experiments.claims import (
+    CLAIMS,
+    LARGE,
+    LEGEND,
+    RESULTS,
+    VARIANTS,
+    Enlargement,
+    claim_table,
+    config_of,
+    read_results,
+)
+from helpers.experiments.runs import alone, measure_runs, missing_runs, time_left
 from helpers.experiments.trial import portraits_of
 from helpers.startup import begin, begin_training
 from helpers.synthetic.dataset import write_dataset
@@ -32,11 +42,17 @@ def _parser():
     parser.add_argument(
         "--work", type=Path, default=Path(), metavar="DIR", help="where data/ has the synthetic portraits"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time; default: 1")
+    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="runs at the same time; default: 1")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="default: results/claims.csv")
     parser.add_argument("--preset", choices=list(PRESETS), default="experiment", help="default: experiment")
     parser.add_argument("--with-full", action="store_true", help="the full network as well, which takes far longer")
     return parser
+
+
+def _positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 up")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,18 +69,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runs = missing_runs(rows, options.claims, options.seeds, config, **data, full=options.with_full)
             print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs) or 'nothing that is missing'}")
             print(time_left(rows, runs, config, options.jobs))
+            for run, seed in runs:
+                if not isinstance(VARIANTS[run], Enlargement):
+                    config_of(run, seed, config)  # refuses what this preset cannot measure, before hours of work
             sizes = {portraits_of(run, data["made"]): 2 if run in LARGE else 1 for run, _ in runs}
             for folder, times in sizes.items():
                 write_dataset(folder, config.synthetic_count, times * config.synthetic_size, config.seed)
-            failed = measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
+            with alone(options.out):
+                failed = measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
             rows = read_results(options.out) if options.out.exists() else []
+        _print_tables([row for row in rows if row["preset"] == config.name], options.claims)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    _print_tables([row for row in rows if row["preset"] == config.name], options.claims)
     if failed:
         print("failed: " + ", ".join(f"{name}, seed {seed}" for name, seed in failed), file=sys.stderr)
     return 1 if failed else 0

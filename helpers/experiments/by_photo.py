@@ -86,10 +86,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         rows = compare(options.exact, options.int8, options.real)
+        store(rows, options.out)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing is stored", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    store(rows, options.out)
     exact, int8 = (sum(row[column] for row in rows) / len(rows) for column in COMPARED)
     print(f"{len(rows)} photos: MAD {exact:.4f} in float32, {int8:.4f} in int8; stored in {options.out}")
     return 0

@@ -4,8 +4,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,10 +17,12 @@ from tqdm import tqdm
 from helpers.config import Config
 from helpers.datasets.layouts import find_pairs
 from helpers.experiments.answers import QUESTIONS
-from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, add_results
+from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, Enlargement, add_results
 from helpers.experiments.trial import origin_of, run_variant
+from helpers.files.atomic import naming
 from helpers.files.parallel import in_parallel
-from helpers.startup import usable_cores
+from helpers.startup import keep_training_memory, usable_cores
+from helpers.training.lock import alone_in
 
 SECONDARY_SEEDS = 3
 """Seeds for variants that no primary comparison needs."""
@@ -74,7 +76,7 @@ def time_left(rows: Iterable[dict[str, Any]], runs: Sequence[tuple[str, int]], c
     if not runs or not trained:
         return left + ("; how long they take is known after the first one" if runs else "")
     usual, total = median(trained), 0.0
-    for name, _ in runs:
+    for name in (name for name, _ in runs if not isinstance(VARIANTS[name], Enlargement)):
         own = [spent for (other, _), spent in seconds.items() if other == name]
         total += median(own) if own else usual
     return f"{left}, about {total / jobs / 3600:.1f} hours of training at {jobs} at a time"
@@ -107,14 +109,36 @@ def measure_runs(
     return failed
 
 
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the table `out` for this process during the block: two commands would do the same runs, and lose rows.
+
+    Raises ValueError naming the process that holds it.
+    """
+    folder = _folder(out)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone_in(folder):
+            yield
+    finally:
+        with suppress(OSError):  # runs are left that go on from there
+            folder.rmdir()
+
+
+def _folder(out):
+    return out.with_suffix(".unfinished")
+
+
 def _unfinished(out, config, name, seed):
     """Where a run is saved until it is stored."""
-    return out.with_suffix(".unfinished") / f"{config.name}-{name}-{seed}"
+    return _folder(out) / f"{config.name}-{name}-{seed}"
 
 
 def _done(runs, rest, jobs, out):
     """Yield `(run, rows or FloatingPointError)` in the order of the runs."""
-    if jobs == 1:
+    jobs = min(jobs, len(runs))
+    if jobs <= 1:
         yield from ((run, _rows_or_error(run, rest, out)) for run in runs)
     else:
         alone = partial(_one_of_several, rest=rest, out=out, threads=max(1, usable_cores() // jobs))
@@ -127,6 +151,7 @@ def _one_of_several(run, rest, out, threads):
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     torch.set_num_threads(threads)
+    keep_training_memory()
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         return _rows_or_error(run, rest, out)
 

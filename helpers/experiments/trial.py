@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from helpers.config import Config
-from helpers.cutout import Matter, load_matter
+from helpers.cutout import Matter
 from helpers.cutout.predictors import TorchPredictor
 from helpers.datasets.layouts import find_pairs
 from helpers.datasets.pairs import read_pair
@@ -33,7 +33,9 @@ from helpers.experiments.claims import (
 )
 from helpers.files.atomic import whole_file
 from helpers.metrics.errors import matting_metrics, mean_metrics, transition_band
+from helpers.network_input import trained_size
 from helpers.networks.pretrained import FOLDER, find_pretrained, find_shipped
+from helpers.networks.registry import read_network
 from helpers.samples.mixing import Source
 from helpers.synthetic.dataset import make_portrait
 from helpers.training.checkpoints import LATEST, take_up, write_checkpoint
@@ -73,7 +75,9 @@ def run_variant(
     variant, stamp = VARIANTS[name], commit()
     start, origin = start_of(name, weights), origin_of(name, made, real, weights)
     if isinstance(variant, Enlargement):
-        matter, runtime = load_matter(start), best_runtime()
+        assert start  # it is of some weights
+        (network, notes), runtime = read_network(start), best_runtime(precision=REPORT["precision"])
+        matter = Matter(TorchPredictor(network, runtime), trained_size(notes))
         width = round(15 * variant.size / 320) | 1  # as wide a part of the portrait as 15 pixels are of 320, and odd
         found = {"made": measure(_enlarged(variant, seed, matter), width)}
         rate, steps, seconds = 0.0, 0, 0.0
@@ -201,7 +205,7 @@ def _device(runtime):
 
 
 @functools.cache
-def commit(folder: Path = Path(__file__).parent) -> str:
+def commit(folder: Path = Path(__file__).parents[1]) -> str:
     """The commit of the code in `folder`, with "+" if files have changed there; "unknown" outside a git repository."""
     git = partial(subprocess.run, cwd=folder, capture_output=True, text=True)
     try:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from helpers.cutout import Matter, load_matter
 from helpers.datasets.layouts import backgrounds_in, find_splits
 from helpers.datasets.pairs import Pair, read_pair
-from helpers.datasets.splits import VALIDATED, rank_of
+from helpers.datasets.splits import VALIDATED, lines_left_out, rank_of
 from helpers.files.photos import read_photo
 from helpers.metrics.errors import alpha_errors
 from helpers.samples.strong_augment import strong_transform
@@ -54,11 +54,18 @@ def row_of(name: str, matter: Matter, samples: Iterable[tuple[NDArray[np.uint8],
 
 
 def held_out(folder: str | Path) -> list[Pair]:
-    """The validation pairs of a data set, or its test pairs where it has some; exact alphas where it has them."""
+    """The test pairs of a data set, or its validation pairs where it has no others; exact alphas where it has them.
+
+    Raises FileNotFoundError where it has neither.
+    """
     splits = find_splits(folder, "mattes")
     if not any(found.pairs for found in splits.values()):
         splits = find_splits(folder)
-    return (splits.get("test") or splits["val"]).pairs
+    for split in ("test", "val"):
+        if split in splits and splits[split].pairs:
+            return splits[split].pairs
+    there = "; ".join(lines_left_out(splits)) or ", ".join(splits)
+    raise FileNotFoundError(f"{folder}: no photo with a ground truth is kept out of training there ({there}); add some")
 
 
 def strong_crops(pairs: Sequence[Pair]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -74,8 +81,15 @@ def strong_crops(pairs: Sequence[Pair]) -> Iterator[tuple[NDArray[np.uint8], NDA
 
 
 def empty_places(folder: str | Path) -> list[Path]:
-    """The photos of places in `folder` that training keeps back (`helpers.samples.mixing`)."""
-    return [path for path in backgrounds_in(folder) if rank_of(path.stem) < VALIDATED]
+    """The photos of places in `folder` that training keeps back (`helpers.samples.mixing`).
+
+    Raises FileNotFoundError if there are none.
+    """
+    paths = backgrounds_in(folder)
+    kept = [path for path in paths if rank_of(path.stem) < VALIDATED]
+    if not kept:
+        raise FileNotFoundError(f"{folder}: of the {len(paths)} places none is kept out of training; add some")
+    return kept
 
 
 def empty_means(matter: Matter, places: Iterable[Path]) -> NDArray[np.float64]:

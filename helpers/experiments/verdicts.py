@@ -3,6 +3,7 @@
 No sentence can say what the numbers do not.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from helpers.experiments.answers import answer_table, scale
 from helpers.experiments.by_photo import rows_by_photo
 from helpers.experiments.claims import CLAIMS, LEGEND, REGIONS, claim_table, read_results, values_of
 from helpers.files.atomic import whole_file
+from helpers.startup import begin
 
 REPORT = Path(__file__).parents[2] / "docs" / "claims.md"
 
@@ -70,10 +72,22 @@ def full_report(rows: Sequence[dict]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPORT
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page; returns the exit code."""
+    begin()
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.experiments.verdicts", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("page", type=Path, nargs="?", default=REPORT, help="default: docs/claims.md")
+    page = parser.parse_args(arguments).page
     try:
-        with whole_file(target) as temporary:
+        with whole_file(page) as temporary:
             temporary.write_text(full_report(stored_rows()), encoding="utf-8")
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -166,7 +166,7 @@ def _read_prediction(path: Path) -> NDArray[np.uint8]:
     return alpha
 
 
-def _grey(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
+def _grey(picture: Image.Image, path: Path | str) -> NDArray[np.uint8]:
     """`grey_values`. A palette of colours is refused as well: its indices are no alphas."""
     if has_colours(picture):
         raise ValueError(f"{path}: has a palette of colours, and is no matte; save it as grey PNG of 8 bits")

@@ -4,7 +4,7 @@ Only a file with the right hash is taken.
 """
 
 import hashlib
-import urllib.error
+import http.client
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
@@ -128,7 +128,9 @@ def fetch_start(network: str, folder: Path | str = FOLDER, timeout: float = 10) 
     for place in source.places:
         try:
             return _download(place, source, folder, timeout)
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except http.client.HTTPException as error:
+            answers.append(f"{place}: no whole answer in HTTP ({type(error).__name__})")
+        except (OSError, ValueError) as error:
             answers.append(f"{place}: {error}")
     raise ConnectionError(f"{source.file} could not be fetched; put it into {folder} by hand. " + "; ".join(answers))
 

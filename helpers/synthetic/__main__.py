@@ -1,6 +1,7 @@
 """The synthetic data set's command: python -m helpers.synthetic DIR --count N --size S --seed K"""
 
 import argparse
+import sys
 from pathlib import Path
 
 from helpers.startup import begin
@@ -22,6 +23,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         folder = write_dataset(options.folder, options.count, options.size, options.seed, options.workers)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing is written, the same command begins anew", file=sys.stderr)
+        sys.exit(130)
     except (ValueError, OSError) as problem:
         parser.error(str(problem))
     print(f"{options.count} portraits of {options.size} × {options.size} pixels in {folder}")

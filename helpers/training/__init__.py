@@ -6,6 +6,7 @@ from helpers.training.checkpoints import (
     replace_damaged,
     resume,
     set_aside,
+    take_up,
     write_checkpoint,
 )
 from helpers.training.loop import fit, train_epoch, validate

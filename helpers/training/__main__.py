@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, help="folder for the checkpoints")
     parser.add_argument("--weights", metavar="FILE|pretrained|own|random",
                         help="weights to start from; pretrained: the original authors', fetched if they are missing; "
-                             "own: this project's; default: random (a ResNet U-Net's encoder: ImageNet's)")  # fmt: skip
+                             "own: this project's; random: none (a ResNet U-Net's encoder: ImageNet's); "
+                             "default: what the preset names")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     options = parser.parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)

@@ -80,7 +80,7 @@ def resume(run: Any, folder: Path | str) -> bool:
     Returns
     -------
     bool
-        False if the folder holds no latest checkpoint. The run is then unchanged.
+        False if the folder holds no checkpoint. The run is then unchanged.
 
     Raises
     ------
@@ -88,10 +88,16 @@ def resume(run: Any, folder: Path | str) -> bool:
         The checkpoint is damaged, as in `read_latest`. The run is unchanged.
     OtherRun
         The checkpoint belongs to a run with another recipe, or to another version of this project. The message names
-        the differences. The run is unchanged.
+        the differences. Or there is no latest checkpoint, but there are others, which this run would overwrite. The run
+        is unchanged.
     """
     path, state = Path(folder) / LATEST, read_latest(folder)
     if state is None:
+        if newest := _newest_whole(folder):
+            raise OtherRun(
+                f"{folder}: holds checkpoints of a run, such as {newest[1]}, but no {LATEST}; copy one of them over "
+                f"{LATEST} to go on, or give the new run a folder of its own"
+            )
         return False
     differing = run.differences(state)
     if differing:

@@ -17,7 +17,6 @@ from accelerate.utils import broadcast, gather_object
 from tqdm import tqdm
 
 from helpers.config import LATEST
-from helpers.devices import free_memory, is_out_of_memory
 from helpers.files.atomic import naming, remove_leftovers
 from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
@@ -26,7 +25,7 @@ from helpers.training.interrupts import uninterrupted
 from helpers.training.lock import alone_in
 from helpers.training.logs import TensorBoard, write_history
 from helpers.training.run import Run
-from helpers.training.step import evaluate, train_step
+from helpers.training.step import evaluate, step_in_memory
 
 SAVE_EVERY = 600
 """Seconds after which a headless run saves itself in the middle of an epoch."""
@@ -63,7 +62,11 @@ def train_epoch(run: Run, after_batch: Callable[[Run], object] | None = None) ->
             waited += time.perf_counter() - asked
             lr = run.optimizer.param_groups[0]["lr"]
             with uninterrupted():
-                loss = _step_in_memory(run, batch)
+                terms, run.micro_batch = step_in_memory(
+                    run.network, run.optimizer, batch, run.loss, run.runtime, run.scaler, run.micro_batch,
+                    run.config.clip, run.accelerator.num_processes,
+                )  # fmt: skip
+                loss = terms["total"]
                 run.record(loss, Sample(*batch).index)
                 if run.ema:
                     run.ema.update(run.model, run.step)
@@ -83,28 +86,6 @@ def train_epoch(run: Run, after_batch: Callable[[Run], object] | None = None) ->
     with uninterrupted():
         run.timing.append([(batches - first) * size / took, waited / took])
         run.epoch, run.batch = run.epoch + 1, 0
-
-
-def _step_in_memory(run, batch):
-    """`train_step`.
-
-    If memory runs out, it is repeated with half as many images at once; later steps keep that number.
-    """
-    while True:
-        try:
-            return train_step(
-                run.network, run.optimizer, batch, run.loss, run.runtime, run.scaler, run.micro_batch, run.config.clip
-            )["total"]
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            size = run.micro_batch or len(batch[0])
-            if size == 1 or run.accelerator.num_processes > 1:  # several processes must exchange gradients together
-                advice = "micro_batch" if size > 1 else "image_size"
-                raise ValueError(f"out of memory with {size} images at once; set {advice} lower") from error
-        run.micro_batch = size // 2
-        free_memory(run.runtime.device)
-        tqdm.write(f"out of memory: from now on {run.micro_batch} images at once, the batch stays as it is")
 
 
 def validate(run: Run, loader: Loader) -> float:

@@ -19,6 +19,7 @@ from helpers.samples.loading import Loader
 from helpers.training.checkpoints import rng_state, set_rng_state
 from helpers.training.ema import EMA
 from helpers.training.interrupts import uninterrupted
+from helpers.training.step import set_training
 
 UNBOUND = (
     "name", "start", "workers", "checkpoint_every", "log_every", "tensorboard", "download", "synthetic_count",
@@ -118,11 +119,7 @@ class Run:
 
         With a frozen encoder, all batch norms keep their statistics: few photos would give worse ones than many gave.
         """
-        self.network.train()
-        if self.config.freeze_encoder:
-            for module in self.model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+        set_training(self.network, self.config.freeze_encoder)
 
     def record(self, loss: torch.Tensor, indices: torch.Tensor | None) -> None:
         """Count one step. `loss` is its scalar loss, which the device may still be computing."""

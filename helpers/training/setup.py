@@ -31,7 +31,7 @@ from helpers.samples.strong_augment import PIPELINES
 from helpers.schedule import SCHEDULES, plateau, range_test, steepest
 from helpers.training.checkpoints import read_latest
 from helpers.training.run import UNBOUND, Run, find_processes
-from helpers.training.step import train_step
+from helpers.training.step import set_training, step_in_memory
 
 
 def assemble(
@@ -55,7 +55,10 @@ def assemble(
             f"batch_size={config.batch_size} cannot be shared evenly by {processes} processes; take a multiple"
         )
     if config.freeze_encoder and not weights and config.start == "random" and config.network not in ENCODERS:
-        raise ValueError("freeze_encoder=true keeps random weights unless it gets others to start from: add --weights")
+        raise ValueError(
+            "freeze_encoder=true keeps random weights unless the run starts from others: name some by --weights, "
+            "or set freeze_encoder=false"
+        )
 
     torch.manual_seed(config.seed)
     model = build(config.network)
@@ -75,7 +78,7 @@ def assemble(
         earlier = _earlier_rate(config, folder)
         if earlier and accelerator.process_index == 0:
             print(f"max_lr=auto: {earlier:.1e}, found when the run in {folder} began")
-        rate = earlier or _suggested_rate(model, train, loss, runtime, config.micro_batch)
+        rate = earlier or _suggested_rate(model, train, loss, runtime, config)
         [rate] = broadcast_object_list([rate])  # each process has its own share of the images
         config = dataclasses.replace(config, max_lr=rate)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -155,14 +158,17 @@ def _earlier_rate(config: Config, folder: Path | str | None) -> float | None:
     return stored["max_lr"]
 
 
-def _suggested_rate(model, loader, loss, runtime, micro_batch):
-    """The rate that a range test on the run's own batches suggests: where the loss falls fastest."""
+def _suggested_rate(model, loader, loss, runtime, config):
+    """The rate that a range test with the run's own batches and steps suggests: where the loss falls fastest."""
     model = model.to(runtime.device, memory_format=runtime.memory_format)
+    set_training(model, config.freeze_encoder)
     loader.batch_sampler.seek(0)
-    scaler = runtime.scaler()
+    scaler, at_once = runtime.scaler(), config.micro_batch
 
     def step(model, optimizer, batch):
-        return train_step(model, optimizer, batch, loss, runtime, scaler, micro_batch)["total"].item()
+        nonlocal at_once
+        terms, at_once = step_in_memory(model, optimizer, batch, loss, runtime, scaler, at_once, config.clip)
+        return terms["total"].item()
 
     rate = steepest(*range_test(model, loader, step))
     if loader.batch_sampler.process == 0:

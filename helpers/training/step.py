@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from helpers.devices import Runtime
+from helpers.devices import Runtime, free_memory, is_out_of_memory
 from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
 from helpers.u2net import outputs_of
@@ -56,6 +56,36 @@ def train_step(model, optimizer, batch, loss, runtime, scaler=None, micro_batch=
     scaler.step(optimizer)
     scaler.update()
     return sums
+
+
+def step_in_memory(model, optimizer, batch, loss, runtime, scaler, micro_batch=0, clip=0.0, processes=1):
+    """`train_step`, repeated with half as many images at once if memory runs out.
+
+    Returns the loss terms, and the number of images at once for the next step. Raises ValueError if a single image is
+    too many, or one of several `processes` has too little memory: they must exchange gradients together.
+    """
+    while True:
+        try:
+            return train_step(model, optimizer, batch, loss, runtime, scaler, micro_batch, clip), micro_batch
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            size = micro_batch or len(batch[0])
+            if size == 1 or processes > 1:
+                advice = "micro_batch" if size > 1 else "image_size"
+                raise ValueError(f"out of memory with {size} images at once; set {advice} lower") from error
+        micro_batch = size // 2
+        free_memory(runtime.device)
+        tqdm.write(f"out of memory: from now on {micro_batch} images at once, the batch stays as it is")
+
+
+def set_training(model: nn.Module, keep_statistics: bool) -> None:
+    """Put a model into training; with `keep_statistics` its batch norms go on with those that they have."""
+    model.train()
+    if keep_statistics:
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
 
 
 @torch.inference_mode()

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from support import without_truths
 
 from helpers.cutout import load_matter
 from helpers.datasets.pairs import read_pair
+from helpers.experiments import by_photo
 from helpers.experiments.answers import answers
 from helpers.experiments.by_photo import compare, main, rows_by_photo, store
 from helpers.experiments.validation import held_out
@@ -56,3 +58,27 @@ def test_the_command_stores_what_it_measured(portrait_folder, random_weights, tm
     assert len(rows_by_photo(out)) == 2 * len(held_out(portrait_folder))
     assert main(["nowhere.onnx", str(random_weights), "--real", str(portrait_folder), "--out", str(out)]) == 1
     assert "error: nowhere.onnx: no such file" in capsys.readouterr().err
+
+
+def test_what_is_stored_stays_where_nothing_is_compared(portrait_folder, random_weights, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "int8.csv"
+    out.write_text("stored")
+    folder = without_truths(portrait_folder, tmp_path, "val", "test")
+    command = [str(random_weights), str(random_weights), "--real", str(folder), "--out", str(out)]
+    assert main(command) == 1
+    assert "no photo with a ground truth is kept out of training" in capsys.readouterr().err
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(by_photo, "compare", stopped)
+    assert main(command) == 130
+    assert "interrupted; nothing is stored" in capsys.readouterr().err
+    assert out.read_text() == "stored"
+
+
+def test_a_place_that_cannot_be_written_is_told(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(by_photo, "compare", lambda *_: [])
+    assert main(["a", "b", "--real", ".", "--out", str(tmp_path / "file" / "int8.csv")]) == 1
+    assert "error: " in capsys.readouterr().err

@@ -1,19 +1,23 @@
 """The claims: what each compares, one trial from training to its rows, the table that goes on, and what it shows."""
 
+import inspect
 import math
 import re
 import shutil
 import subprocess
 from dataclasses import asdict, replace
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+import helpers
 from helpers.config import PRESETS, Config, load_config
-from helpers.cutout import load_matter
+from helpers.cutout import Matter
+from helpers.cutout.predictors import TorchPredictor
 from helpers.experiments import __main__ as experiments
 from helpers.experiments import runs as measured
 from helpers.experiments import trial as trials
@@ -34,10 +38,11 @@ from helpers.experiments.claims import (
     read_results,
     values_of,
 )
+from helpers.experiments.runs import alone
 from helpers.experiments.trial import commit, measure, portraits_of, run_variant, sources_of, start_of
 from helpers.losses import LOSSES
 from helpers.networks import pretrained
-from helpers.networks.registry import weights_out
+from helpers.networks.registry import read_network, weights_out
 from helpers.schedule import SCHEDULES, rates
 from helpers.synthetic.dataset import make_portrait, write_dataset
 from helpers.training import setup as assembly
@@ -271,6 +276,17 @@ def test_the_time_left_is_that_of_runs_of_the_same_kind():
     rows = [row("report", 0) | {"seconds": 3600.0}, row("edge_4", 0) | {"seconds": 7200.0}]
     assert time_left(rows, left, CONFIG, 2) == "2 runs are left, about 1.2 hours of training at 2 at a time"
     assert time_left(rows, [], CONFIG) == "0 runs are left"
+    trains_nothing = ("continuous", 0)
+    assert (
+        time_left(rows, [*left[1:], trains_nothing], CONFIG)
+        == "2 runs are left, about 1.0 hours of training at 1 at a time"
+    )
+
+
+def test_a_single_run_needs_no_process_of_its_own(faked, tmp_path):
+    """It has all cores then, and Ctrl-C. The fake is known to this process alone."""
+    measure_runs([("l1", 0)], CONFIG, tmp_path, jobs=2, out=tmp_path / "claims.csv")
+    assert faked[0] == [("l1", 0)]
 
 
 def test_a_trial_can_be_repeated_and_its_seed_matters(made):
@@ -312,10 +328,10 @@ def test_errors_are_averaged_over_portraits_and_bands():
 # -------------------------------------------------------------------------------------------------------------- claim 6
 
 
-def test_predictions_are_enlarged_continuous_and_thresholded(weights, made, monkeypatch):
-    seen, matter = {}, load_matter(weights, "cpu")
+def test_predictions_are_enlarged_continuous_and_thresholded(weights, made, monkeypatch, float32):
+    """In float32, as docs/protocol.md says, whatever this machine is fast at."""
+    seen, matter = {}, Matter(TorchPredictor(read_network(weights)[0], float32), 32)
     monkeypatch.setattr(trials, "measure", lambda mattes, width: seen.update({width: list(mattes)}) or {})
-    monkeypatch.setattr(trials, "load_matter", lambda path: load_matter(path, "cpu"))
     for name, size in (("continuous", 64), ("thresholded", 96)):
         monkeypatch.setitem(VARIANTS, name, Enlargement(name == "thresholded", size=size, count=2))
         run_variant(name, 3, CONFIG, made, weights=weights)
@@ -524,7 +540,7 @@ def test_values_are_those_of_the_claim_the_set_and_the_region():
             row("constant", sad=5.0)]  # fmt: skip
     assert values_of(rows, 1, "made", "band", "sad") == {"report": {0: 1.0}, "l1": {1: 4.0}}
     assert values_of(rows, 3, "real", "band", "sad") == {"report": {0: 3.0}}
-    with pytest.raises(ValueError, match="report, seed 0: measured twice; give the rows of one preset only"):
+    with pytest.raises(ValueError, match="report, seed 0: stored twice; give the rows of one preset, each once"):
         values_of([row(), row(preset="paper")], 1, "made", "band", "sad")
 
 
@@ -575,13 +591,47 @@ def test_the_command_measures_what_is_missing_and_prints_the_tables(faked, tmp_p
     assert "to be measured: nothing that is missing" in capsys.readouterr().out
 
 
+def test_two_commands_never_write_one_table(faked, tmp_path, capsys):
+    out = tmp_path / "claims.csv"
+    command = ["--claims", "4", "--seeds", "0", "--preset", "smoke", "--out", str(out)]
+    with alone(out):
+        assert main(command) == 1
+    assert "is training there; wait for it" in capsys.readouterr().err
+    assert faked[0] == [] and not out.exists()
+    assert main(command) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["claims.csv"]
+
+
+def test_a_row_that_is_stored_twice_is_told(tmp_path, capsys):
+    out = tmp_path / "claims.csv"
+    add_results(out, [row(), row()])
+    assert main(["--out", str(out), "--preset", "smoke"]) == 1
+    assert "error: report, seed 0: stored twice" in capsys.readouterr().err
+
+
+def test_a_preset_that_cannot_be_measured_is_refused_before_anything_is_drawn(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(experiments, "write_dataset", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(experiments, "missing_runs", lambda *_, **__: [("continuous", 0), ("report", 0)])
+    assert main(["--claims", "1", "--preset", "rmbg_sample", "--out", str(tmp_path / "claims.csv")]) == 1
+    assert "image_size=16" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("preset", ["quick", "mine", "rmbg"])
+def test_a_run_is_the_reports_whatever_the_preset(preset):
+    report = replace(PRESETS["paper"], **REPORT)
+    sizes = ("name", "image_size", "batch_size", "epochs", "workers", "log_every", "checkpoint_every",
+             "synthetic_count", "synthetic_size", "tensorboard", "download", "micro_batch")  # fmt: skip
+    own = {name: getattr(PRESETS[preset], name) for name in sizes}
+    assert config_of("report", 0, PRESETS[preset]) == replace(report, **own, seed=0)
+
+
 def test_an_interrupted_command_says_how_to_go_on(faked, tmp_path, capsys):
     faked[1][1] = KeyboardInterrupt()
     assert main(["--claims", "4", "--preset", "smoke", "--out", str(tmp_path / "claims.csv")]) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--claims", "9"], ["--claims"], ["--preset", "none"], ["--what"]])
+@pytest.mark.parametrize("wrong", [["--claims", "9"], ["--claims"], ["--preset", "none"], ["--what"], ["--jobs", "0"]])
 def test_unknown_arguments_are_usage_errors(wrong, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(wrong)
@@ -611,3 +661,9 @@ def test_the_commit_is_named_and_changes_are_marked(tmp_path):
     assert current(tmp_path) == head
     (tmp_path / "code.py").write_text("2")
     assert current(tmp_path) == head + "+"
+
+
+def test_a_change_anywhere_in_helpers_is_marked():
+    """The network or the loss counts as much as the experiments' own code."""
+    [folder] = inspect.signature(commit.__wrapped__).parameters.values()
+    assert folder.default == Path(helpers.__file__).parent

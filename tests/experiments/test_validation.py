@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from support import without_truths
 
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.experiments import validation
@@ -79,3 +80,22 @@ def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(SystemExit):
         main(["weights.pth", "--data", f"made={tmp_path / 'nowhere'}"])
     assert main([str(tmp_path / "nowhere.pth")]) == 2
+
+
+def test_validation_photos_count_where_the_test_split_has_no_ground_truths(portrait_folder, tmp_path):
+    folder = without_truths(portrait_folder, tmp_path, "test")
+    assert {pair.image.parent.name for pair in held_out(folder)} == {"val"}
+
+
+def test_where_nothing_is_kept_back_it_is_told(portrait_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(validation, "load_matter", lambda *_: Left())
+    folder = without_truths(portrait_folder, tmp_path, "val", "test")
+    assert main(["weights.pth", "--data", f"made={folder}"]) == 2
+    assert f"error: {folder}: no photo with a ground truth is kept out of training" in capsys.readouterr().err
+    (tmp_path / "places").mkdir()
+    Image.new("RGB", (20, 8)).save(
+        tmp_path / "places" / next(f"{n}.png" for n in range(99) if rank_of(str(n)) >= VALIDATED)
+    )
+    assert main(["weights.pth", "--data", f"made={portrait_folder}", "--empty", str(tmp_path / "places")]) == 2
+    with pytest.raises(FileNotFoundError, match="of the 1 places none is kept out of training"):
+        empty_places(tmp_path / "places")

@@ -1,6 +1,7 @@
 """Downloads are tried against a server on this machine; nothing here reaches the internet."""
 
 import hashlib
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -84,6 +85,25 @@ def test_a_broken_download_is_refused_and_nothing_is_left(server, places, tmp_pa
     with pytest.raises(ConnectionError):
         fetch_start("u2net", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", [b"no HTTP at all\r\n\r\n",
+                                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\nhalf"])  # fmt: skip
+def test_after_a_place_that_answers_nonsense_the_next_one_is_asked(answer, places, monkeypatch, tmp_path):
+    def answered(listening):
+        with listening, listening.accept()[0] as connection:
+            connection.recv(1 << 16)
+            connection.sendall(answer)
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=answered, args=(listening,))
+    thread.start()
+    places("/good")
+    source = pretrained.SOURCES["u2net"]
+    bad = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    monkeypatch.setitem(pretrained.SOURCES, "u2net", source._replace(places=(bad, *source.places)))
+    assert fetch_start("u2net", tmp_path).read_bytes() == GOOD
+    thread.join()
 
 
 def test_a_failing_download_keeps_the_file_that_was_there(places, tmp_path):

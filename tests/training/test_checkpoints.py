@@ -280,13 +280,25 @@ def test_the_latest_is_told_by_its_name_not_by_the_alphabet(make_run, tmp_path):
     assert again.epoch == 1
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_nothing_to_resume_in_a_folder_without_the_latest(exists, make_run, tmp_path):
+def test_nothing_to_resume_in_a_folder_without_checkpoints(make_run, tmp_path):
     run, _ = make_run()
-    if exists:
-        write_checkpoint(tmp_path / FINAL, run.state_dict())
-    assert resume(run, tmp_path if exists else tmp_path / "nowhere") is False
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "u2net.pth")
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        assert resume(run, folder) is False
     assert (run.epoch, run.step) == (0, 0)
+
+
+def test_checkpoints_without_the_latest_are_not_overwritten(make_run, tmp_path):
+    run, _ = make_run()
+    write_checkpoint(tmp_path / FINAL, run.state_dict() | {"epoch": 7})
+    with pytest.raises(
+        OtherRun, match=f"such as {FINAL}, but no {LATEST}; copy one of them over {LATEST} to go on, or"
+    ):
+        resume(run, tmp_path)
+    assert (run.epoch, run.step) == (0, 0)
+    told = take_up(run, tmp_path)
+    assert told.endswith("a new run") and "set aside in" in told
+    assert read_checkpoint(next(tmp_path.glob(f"replaced-*/{FINAL}")))["epoch"] == 7
 
 
 def test_a_damaged_latest_is_named_and_the_run_unchanged(make_run, tmp_path):

@@ -65,18 +65,38 @@ def test_the_rate_found_by_the_range_test_is_trained_with(scripted, make_run, ca
 
 
 def test_the_range_test_trains_as_the_run_will(scripted, make_run, monkeypatch):
-    """On the run's own batches, in its micro-batches and with its loss; what it trains is a copy."""
-    run, _ = make_run(max_lr="auto", micro_batch=2)
+    """On the run's own batches, in its micro-batches, with its loss and its clipping; what it trains is a copy."""
+    run, _ = make_run(max_lr="auto", micro_batch=2, clip=0.5)
     [(model, loader, step)] = scripted
     assert model is run.model
     assert loader is run.loader
     given, batch = [], next(iter(loader))
-    monkeypatch.setattr(assembly, "train_step", lambda *parts: (given.append(parts), {"total": torch.tensor(0.5)})[1])
-    assert step("model", "optimizer", batch) == 0.5
-    [(model, optimizer, trained, loss, runtime, scaler, micro_batch)] = given
-    assert (model, optimizer, loss, runtime, micro_batch) == ("model", "optimizer", run.loss, run.runtime, 2)
+
+    def stepped(*parts):
+        given.append(parts)
+        return {"total": torch.tensor(0.5)}, 1
+
+    monkeypatch.setattr(assembly, "step_in_memory", stepped)
+    assert step("model", "optimizer", batch) == step("model", "optimizer", batch) == 0.5
+    (model, optimizer, trained, loss, runtime, scaler, micro_batch, clip), later = given
+    assert (model, optimizer, loss, runtime) == ("model", "optimizer", run.loss, run.runtime)
+    assert (micro_batch, clip) == (2, 0.5)
+    assert later[6] == 1  # memory ran out with two
     assert trained is batch
     assert isinstance(scaler, torch.amp.GradScaler)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_range_test_keeps_the_statistics_that_the_run_keeps(frozen, monkeypatch, make_run, weights):
+    kept = []
+
+    def range_test(model, loader, step):
+        kept.extend(not part.training for part in model.modules() if isinstance(part, torch.nn.BatchNorm2d))
+        return RATES, LOSSES_FOUND
+
+    monkeypatch.setattr(assembly, "range_test", range_test)
+    make_run(max_lr="auto", freeze_encoder=frozen, weights=weights)
+    assert set(kept) == {frozen}
 
 
 def test_a_real_range_test_changes_neither_weights_nor_batches(make_run, capsys, monkeypatch):
@@ -196,7 +216,7 @@ def test_batches_do_not_step_the_plateau(make_run):
 
 
 def test_freezing_random_weights_is_refused_before_anything_is_read(nothing_read, make_run):
-    with pytest.raises(ValueError, match="freeze_encoder=true keeps random weights .*: add --weights"):
+    with pytest.raises(ValueError, match="keeps random weights .* by --weights, or set freeze_encoder=false"):
         make_run(freeze_encoder=True)
 
 
