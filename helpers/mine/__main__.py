@@ -20,6 +20,7 @@ from helpers.mine.steps import (
     train_and_report,
     what_is_next,
 )
+from helpers.mine.words import counted
 from helpers.startup import begin
 
 STEPS = ("propose", "correct", "train", "status")
@@ -46,11 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
         if options.step in (None, "propose"):
             proposed = look_and_propose(project, weights)
             print("\n".join(found(project)))
-            print(f"{proposed} mattes proposed; all of them on one sheet: {project.work / 'contact.png'}")
+            if not project.photos:
+                raise ValueError(f"{project.folder}: none of its photos can be used; put others into it")
+            print(f"{counted(proposed, 'matte')} proposed; all of them on one sheet: {project.work / 'contact.png'}")
         if options.step == "train":
             print("\n".join(concluded(project, train_and_report(project, weights, options.backgrounds, **changes))))
         else:
-            print("\n".join(what_is_next(project)))
+            print("\n".join(what_is_next(project, options.weights)))
         if options.step in (None, "correct"):
             return _open_page(options)
     except KeyboardInterrupt:

@@ -3,29 +3,30 @@
 A stroke says keep, remove or unsure. What is kept becomes 1 and what is removed 0, exactly; where it is unsure, the
 matte is solved from the photo (`helpers.mine.solve`). The pairs lie in `WORK/pairs` in the layout `pairs`, with a line
 for each in `WORK/pairs/corrected.csv`; the strokes beside them, so that a correction can be taken up again.
+
+The line tells whether a pair counts. One that says `waiting` keeps its files, which a running training may still read,
+until the photo is corrected again.
 """
 
-import csv
-import io
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from helpers.datasets.duplicates import digest
 from helpers.datasets.pairs import Pair, read_alpha
 from helpers.files.atomic import whole_file
 from helpers.files.photos import read_grey, read_photo
 from helpers.files.png import encode_png
-from helpers.files.text import read_text
-from helpers.mine.project import Photo, Project
+from helpers.mine.lines import CONFIRMED, CORRECTED, OWN, WAITING, Line, read_lines, stamp_text, write_lines
+from helpers.mine.project import Photo, Project, stamp_of
 from helpers.mine.solve import solve_alpha
 
 try:
@@ -35,24 +36,6 @@ except ImportError:  # Windows
 
 KEEP, REMOVE, UNSURE = 1, 2, 3
 """The values of strokes; 0 is where nothing was painted."""
-
-CORRECTED, CONFIRMED, OWN, WAITING = "corrected", "confirmed", "own mask", "waiting"
-"""How a photo's matte came to be right; the last: nobody has looked at it."""
-
-COLUMNS = ("photo", "image", "mask", "split", "how", "revision", "changed")
-
-
-class Line(NamedTuple):
-    """A line of corrected.csv: the photo's name, its image and mask below `pairs/`, the split they lie in, how it came
-    to be right, a number that grows with every change, and when that was."""
-
-    photo: str
-    image: str
-    mask: str
-    split: str
-    how: str
-    revision: int
-    changed: str
 
 
 class Stale(ValueError):
@@ -76,24 +59,11 @@ class Corrections:
 
     def lines(self) -> dict[str, Line]:
         """{photo's name: its `Line`}. Raises ValueError naming a file and line that cannot be understood."""
-        if not self.table.is_file():
-            return {}
-        lines = {}
-        reader = csv.DictReader(io.StringIO(read_text(self.table), newline=""))
-        for row in reader:
-            try:
-                values: dict[str, Any] = row | {"revision": int(row["revision"])}
-                line = Line(**values)
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(
-                    f"{self.table}, line {reader.line_num}: {error!r}; correct or remove the line"
-                ) from error
-            lines[line.photo] = line
-        return lines
+        return read_lines(self.table)
 
     def how(self, name: str, lines: dict[str, Line] | None = None) -> str:
         """`CORRECTED`, `CONFIRMED`, `OWN` or `WAITING`."""
-        line = _looked_at((self.lines() if lines is None else lines).get(name))
+        line = self._line(name, self.lines() if lines is None else lines)
         return line.how if line else OWN if self.project.photos[name].mask else WAITING
 
     def revision(self, name: str) -> int:
@@ -102,11 +72,16 @@ class Corrections:
         return line.revision if line else 0
 
     def pair(self, photo: Photo, lines: dict[str, Line]) -> Pair | None:
-        """The photo with its right matte; None if nobody has looked at it, or if a file of the pair is gone."""
-        if line := _looked_at(lines.get(photo.name)):
+        """The photo with its right matte; None if it waits, or if a file of the pair is gone."""
+        if line := self._line(photo.name, lines):
             pair = Pair(self.folder / line.image, self.folder / line.mask, "grey")
             return pair if pair.image.is_file() and pair.truth.is_file() else None
         return self.project.own_pair(photo)
+
+    def _line(self, name: str, lines: dict[str, Line]) -> Line | None:
+        """The line of a photo; None if it waits, or waits again as its file has changed."""
+        line = lines.get(name)
+        return line if line and line.holds_for(self.project.photos[name]) else None
 
     def base(self, name: str) -> NDArray[np.float32]:
         """The matte (H, W) in [0, 1] before any stroke: the owner's mask, else the proposal."""
@@ -116,15 +91,20 @@ class Corrections:
 
     def matte(self, name: str) -> NDArray[np.float32]:
         """The photo's matte (H, W) in [0, 1] as it is now."""
-        line = _looked_at(self.lines().get(name))
+        line = self._line(name, self.lines())
         if line and (self.folder / line.mask).is_file():
             return (read_grey(self.folder / line.mask) / 255).astype(np.float32)
         return self.base(name)
 
     def strokes(self, name: str) -> NDArray[np.uint8] | None:
-        """The strokes that were painted, (h, w) of `KEEP`, `REMOVE`, `UNSURE` and 0; None if there are none."""
-        path = self._strokes_file(name)
-        return read_grey(path) if path.is_file() else None
+        """The strokes that were painted, (h, w) of `KEEP`, `REMOVE`, `UNSURE` and 0; None if there are none.
+
+        Strokes on a file that has changed since are none.
+        """
+        path, line = self._strokes_file(name), self.lines().get(name)
+        if not path.is_file() or (line and not line.is_of(self.project.photos[name])):
+            return None
+        return read_grey(path)
 
     def _strokes_file(self, name: str) -> Path:
         return self.project.work / "strokes" / f"{name}.png"
@@ -136,13 +116,14 @@ class Corrections:
 
         `seen` is the revision that was shown to whoever painted; None takes whatever there is. Every file is whole at
         any moment, and corrected.csv is written last. Raises `Stale` if there is another revision by now, `OwnMask` for
-        a photo with a mask of its owner's unless `replace_own`, and FileNotFoundError if the photo is gone.
+        a photo with a mask of its owner's unless `replace_own`, FileNotFoundError if the photo is gone, and ValueError
+        if its file has changed since the folder was looked at.
         """
         strokes = np.asarray(strokes, np.uint8)
         photo = read_photo(self.project.photo_file(self._known(name)))
         matte = corrected(self.base(name), strokes, photo)
         with self._alone():
-            self._check(name, seen, replace_own)
+            self._begin(name, seen, replace_own)
             with whole_file(self._strokes_file(name)) as temporary:
                 temporary.write_bytes(encode_png(Image.fromarray(strokes)))
             return self._write(name, matte, CORRECTED), matte
@@ -151,21 +132,45 @@ class Corrections:
         """Save the photo's matte as it is, as one that needs nothing corrected; errors as in `save`."""
         self._known(name)
         with self._alone():
-            self._check(name, seen, replace_own)
+            self._begin(name, seen, replace_own)
             how = CORRECTED if self.strokes(name) is not None else CONFIRMED
             return self._write(name, self.matte(name), how)
 
     def reset(self, name: str, seen: int | None = None) -> int:
-        """Forget a photo's strokes, and that anybody looked at it; its revision still grows. `Stale` as in `save`."""
+        """Forget a photo's strokes, and that anybody looked at it; its revision still grows. `Stale` as in `save`.
+
+        The pair's files stay: a training that runs may read them.
+        """
         with self._alone():
-            self._check(name, seen, True)
+            self._begin(name, seen, True)
             lines = self.lines()
             self._strokes_file(name).unlink(missing_ok=True)
             if name not in lines:
                 return 0
-            revision = self._note(lines, lines[name]._replace(how=WAITING))
-            (self.folder / lines[name].mask).unlink(missing_ok=True)
-            return revision
+            return self._note(lines, lines[name]._replace(how=WAITING))
+
+    def forget_changed(self) -> list[str]:
+        """Let photos wait again whose files have changed, and drop the strokes on them; returns their names, sorted.
+
+        A file with the same bytes and another date is the same photo.
+        """
+        if not self.table.is_file():
+            return []
+        with self._alone():
+            lines, changed = self.lines(), []
+            for name, line in lines.items():
+                photo = self.project.photos.get(name)
+                if photo is None or line.stamp == stamp_text(photo):
+                    continue
+                copy = self.folder / line.image
+                if copy.is_file() and digest(copy) == digest(self.project.photo_file(photo)):
+                    lines[name] = line._replace(stamp=stamp_text(photo))
+                elif line.how != WAITING:
+                    self._strokes_file(name).unlink(missing_ok=True)
+                    lines[name] = _next(line._replace(how=WAITING))
+                    changed.append(name)
+            write_lines(self.table, lines)
+        return sorted(changed)
 
     def replace(self, name: str, alpha: NDArray[np.float32]) -> int:
         """Save a matte (H, W) in [0, 1] made elsewhere as the photo's right one; for scripts."""
@@ -173,47 +178,50 @@ class Corrections:
         if alpha.shape != tuple(photo.size):
             raise ValueError(f"{photo.file}: the matte has the shape {alpha.shape}, the photo {tuple(photo.size)}")
         with self._alone():
+            self._begin(name, None, True)
             return self._write(name, np.asarray(alpha, np.float32), CORRECTED)
 
     def _known(self, name: str) -> Photo:
         photo = self.project.photos[name]
-        if not self.project.photo_file(photo).is_file():
+        path = self.project.photo_file(photo)
+        if not path.is_file():
             raise FileNotFoundError(f"{photo.file}: the photo was deleted meanwhile; put it back, or look again")
+        if stamp_of(path) != photo.stamp:
+            raise ValueError(f"{photo.file}: the file has changed since the folder was looked at; look at it again")
         return photo
 
-    def _check(self, name: str, seen: int | None, replace_own: bool) -> None:
+    def _begin(self, name: str, seen: int | None, replace_own: bool) -> None:
+        """Refuse a change that must not be, as `save` tells; drop strokes that were painted on another file."""
         photo, lines = self.project.photos[name], self.lines()
         there = lines[name].revision if name in lines else 0
         if seen is not None and seen != there:
             raise Stale(f"{photo.file}: changed in another window meanwhile; open the photo anew to see how it is now")
         if self.how(name, lines) == OWN and not replace_own:
             raise OwnMask(f"{photo.file}: has a mask of yours, {photo.mask}; say that it may be replaced here")
+        if name in lines and not lines[name].is_of(photo):
+            self._strokes_file(name).unlink(missing_ok=True)
 
     def _write(self, name: str, matte: NDArray[np.float32], how: str) -> int:
         """Write a pair and its line; returns the revision."""
         photo, lines = self.project.photos[name], self.lines()
+        before, stamp = lines.get(name), stamp_text(photo)
         source, split = self.project.photo_file(photo), "val" if photo.kept_out else "train"
         image = f"images/{split}/{name}{source.suffix.lower()}"
         mask = f"masks/{split}/{name}.png"
-        if not (self.folder / image).is_file():
+        is_copied = before and (before.image, before.stamp) == (image, stamp) and (self.folder / image).is_file()
+        if not is_copied:
             with whole_file(self.folder / image) as temporary:
                 shutil.copyfile(source, temporary)
         with whole_file(self.folder / mask) as temporary:
             temporary.write_bytes(encode_png(Image.fromarray((matte * 255).round().astype(np.uint8))))
-        revision = lines[name].revision if name in lines else 0
-        return self._note(lines, Line(name, image, mask, split, how, revision, ""))
+        line = Line(name, image, mask, split, how, before.revision if before else 0, "", stamp)
+        return self._note(lines, line)
 
     def _note(self, lines: dict[str, Line], line: Line) -> int:
         """Write corrected.csv with a new revision of `line`; returns that."""
-        line = line._replace(revision=line.revision + 1, changed=datetime.now(UTC).isoformat(timespec="seconds"))
-        lines[line.photo] = line
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(sorted(lines.values()))
-        with whole_file(self.table) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
-        return line.revision
+        lines[line.photo] = _next(line)
+        write_lines(self.table, lines)
+        return lines[line.photo].revision
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -225,9 +233,9 @@ class Corrections:
             yield
 
 
-def _looked_at(line: Line | None) -> Line | None:
-    """The line of a photo, unless it tells that the photo waits again."""
-    return None if line is None or line.how == WAITING else line
+def _next(line: Line) -> Line:
+    """The next revision of a line."""
+    return line._replace(revision=line.revision + 1, changed=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def corrected(base: NDArray[np.float32], strokes: NDArray[np.uint8], photo: NDArray[np.uint8]) -> NDArray[np.float32]:

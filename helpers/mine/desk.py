@@ -110,7 +110,8 @@ class MineDesk:
         The ticket tells the photo and its opening: the layer lies on the strokes that the opening found. None if there
         is nothing new to save. Raises as `Corrections.save`, and ValueError for an opening that nobody remembers.
         """
-        name, opening = self._opening(ticket)
+        name = photo_of(ticket)
+        opening = self._opening(ticket, name)
         earlier, there = opening.strokes, self.corrections.strokes(name)
         new = labels_of(layer)
         if new.shape != earlier.shape:
@@ -123,32 +124,43 @@ class MineDesk:
         pixels = shrunk(read_photo(self.project.photo_file(photo)), SHOWN)
         return self._compared(pixels, matte), f"{photo.file}: saved"
 
-    def confirm(self, ticket: str, replace_own: bool) -> None:
-        """Nothing is to be corrected on a photo; raises as `Corrections.confirm`."""
-        name, opening = self._opening(ticket)
-        opening.revision = self.corrections.confirm(name, opening.revision, replace_own)
+    def confirm(self, ticket: str, name: str | None, replace_own: bool) -> None:
+        """Nothing is to be corrected on the photo `name`, which the list shows.
 
-    def reset(self, ticket: str) -> str:
-        """Forget the strokes of a photo; its name. Raises as `Corrections.reset`."""
-        name, opening = self._opening(ticket)
-        self.corrections.reset(name, opening.revision)
+        Raises as `Corrections.confirm`, and ValueError unless the ticket is of that photo: until it is open, the photo
+        before it is seen.
+        """
+        opening = self._opening(ticket, name)
+        opening.revision = self.corrections.confirm(photo_of(ticket), opening.revision, replace_own)
+
+    def reset(self, ticket: str, name: str | None) -> None:
+        """Forget the strokes of the photo `name`. Raises as `Corrections.reset`, and ValueError as `confirm`."""
+        opening = self._opening(ticket, name)
+        self.corrections.reset(photo_of(ticket), opening.revision)
         self._openings.pop(ticket.rpartition(SPLIT)[2], None)  # a stroke that is still under way comes too late
-        return name
 
-    def _opening(self, ticket: str) -> tuple[str, "Opening"]:
-        """A photo's name and its opening; ValueError if nobody remembers that."""
-        name, _, number = ticket.rpartition(SPLIT)
+    def _opening(self, ticket: str, name: str | None) -> "Opening":
+        """The opening of the photo `name`; ValueError if the ticket is another photo's, or nobody remembers it."""
+        opened, _, number = ticket.rpartition(SPLIT)
+        if opened and opened != name:
+            raise ValueError(f"{name}: the photo is still being opened; try again when it is shown")
         if number not in self._openings:
-            raise ValueError(f"{name or 'no photo'}: was opened too long ago; open the photo again")
-        return name, self._openings[number]
+            raise ValueError(f"{opened or 'no photo'}: was opened too long ago; open the photo again")
+        return self._openings[number]
 
     def _compared(self, photo: NDArray[np.uint8], matte: NDArray[np.float32]) -> tuple:
         return photo, tinted(photo, (matte * 255).round().astype(np.uint8), SHOWN)
 
-    def start(self, step: str, *settings: str) -> "Job":
-        """Begin a step of the command in a process of its own, which goes on when the page is closed."""
-        return Job([sys.executable, "-m", "helpers.mine", str(self.project.folder), step,
-                    "--work", str(self.project.work), *settings], self.project.work / f"{step}.log")  # fmt: skip
+    def start(self, step: str, **options: Path | str) -> "Job":
+        """Begin a step of the command in a process of its own, which goes on when the page is closed.
+
+        `options` are those of the command that name a file or folder. The process works in another folder: so relative
+        paths, which hold from where the page was started, are made absolute.
+        """
+        command = [sys.executable, "-m", "helpers.mine", str(self.project.folder.absolute()), step]
+        for name, path in {"work": self.project.work, **options}.items():
+            command += [f"--{name}", str(Path(path).absolute())]
+        return Job(command, self.project.work / f"{step}.log")
 
     def reload(self) -> None:
         """Read the state anew, after a step has changed it."""
@@ -174,6 +186,11 @@ class Job:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         lines = [line.rpartition("\r")[2].rstrip() for line in text.split("\n")]
         return "\n".join([line for line in lines if line][-count:])
+
+
+def photo_of(ticket: str) -> str:
+    """The name of the photo that a ticket was given for."""
+    return ticket.rpartition(SPLIT)[0]
 
 
 def with_strokes(photo: NDArray[np.uint8], strokes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -15,6 +15,8 @@ from helpers.files.folders import parts_below
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import picture_size, read_reduced
 from helpers.files.text import fault_of
+from helpers.mine.correct import Corrections
+from helpers.mine.measure import FEWEST
 from helpers.mine.project import Photo, Project, stamp_of
 
 SMALLEST = 32
@@ -25,6 +27,8 @@ SMALL = 200
 
 MANY = 64
 """Photos from which on several processes read them: starting these takes seconds."""
+
+CHANGED = "its file has changed: what was corrected on the earlier one no longer counts, and the photo waits again"
 
 _LEAST = 256  # a JPEG is decoded down to this for its look
 
@@ -52,9 +56,10 @@ def look(project: Project, workers: int | None = None) -> None:
     """Find the photos of a project, and leave out what is unreadable, too small or there twice; writes its state.
 
     A folder in one of the layouts of `helpers.datasets.layouts` brings its own masks, which are taken over, and its own
-    validation split. What earlier steps did for a photo stays, unless its file has changed. Of two photos that are the
-    same the one with a mask stays, else the first by name. Raises FileNotFoundError if there is no photo at all, and
-    ValueError for a folder of several layouts.
+    validation split. What earlier steps did for a photo stays, unless its file has changed: then it waits again, and a
+    note tells its owner. Of two photos that are the same the one with a mask stays, else the first by name. Raises
+    FileNotFoundError if there is no photo at all, and ValueError for a folder of several layouts or a damaged list of
+    corrections.
     """
     found, left_out = _find(project)
     before = {photo.file: photo for photo in project.photos.values()}
@@ -84,6 +89,8 @@ def look(project: Project, workers: int | None = None) -> None:
             )  # fmt: skip
         else:
             photos[photo.name] = photo
+            if earlier:
+                project.proposal(earlier.name).unlink(missing_ok=True)  # it is of the earlier file
         readable.append((photo, each.split, what))
     left_out |= _twice(readable)
     photos = {name: photo for name, photo in sorted(photos.items()) if photo.file not in left_out}
@@ -92,6 +99,9 @@ def look(project: Project, workers: int | None = None) -> None:
     _keep_out(
         project, splits, {name: before[photo.file].kept_out for name, photo in photos.items() if photo.file in before}
     )
+    for name in Corrections(project).forget_changed():
+        file = photos[name].file
+        notes[file] = "; ".join([*filter(None, [notes.get(file)]), CHANGED])
     project.save()
 
 
@@ -168,7 +178,8 @@ def _twice(readable: list[tuple[Photo, str, _Seen]]) -> dict[str, str]:
 def _keep_out(project: Project, splits: dict[str, str], decided: dict[str, bool]) -> None:
     """Decide which photos are only measured on: those of a validation split, else a tenth of the persons.
 
-    What was decided before stays, and holds for all photos of the same person.
+    In a small folder there are more of these persons: until `FEWEST` photos are kept out, or a third of all. What was
+    decided before stays, and holds for all photos of the same person.
     """
     users = users_of(project.folder)
     person = {name: _person(photo, users) for name, photo in project.photos.items()}
@@ -181,8 +192,22 @@ def _keep_out(project: Project, splits: dict[str, str], decided: dict[str, bool]
         by_number = {str(number): person[name] for number, name in enumerate(names)}
         fresh = with_validation({"train": Found(pairs, [], [], [], [])}, by_number)
         chosen = {names[int(pair.image.name)] for pair in fresh["val"].pairs} if "val" in fresh else set()
+        chosen |= _more_kept_out(person, chosen)
     for name in project.photos:
         project.set(name, kept_out=earlier.get(person[name], name in chosen))
+
+
+def _more_kept_out(person: dict[str, str], chosen: set[str]) -> set[str]:
+    """Photos to keep out beside the `chosen` ones, whole persons; `person` is {name: person id} of all photos."""
+    third, count = len(person) // 3, len(chosen)
+    photos_of: dict[str, list[str]] = {}
+    for name in set(person) - chosen:
+        photos_of.setdefault(person[name], []).append(name)
+    more: set[str] = set()
+    for one in sorted(photos_of, key=rank_of):
+        if count + len(more) < FEWEST and count + len(more) + len(photos_of[one]) <= third:
+            more.update(photos_of[one])
+    return more
 
 
 def _alone_kept(project: Project, name: str, person: dict[str, str]) -> bool:

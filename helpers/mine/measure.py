@@ -14,6 +14,10 @@ from helpers.metrics.errors import alpha_errors
 DRAWS = 2000
 """Resamplings of the photos from which an interval is taken."""
 
+FEWEST = 6
+"""Photos from which on a difference can be told from chance. That six of six change in the same direction happens by
+chance once in 32 times (the sign test). Five of five do so once in 16 times: more often than `LEVEL` allows."""
+
 LEVEL = 95
 """Per cent of the resamplings that an interval holds."""
 
@@ -24,14 +28,15 @@ FIGURES = ("iou", "mad", "band")
 
 
 class Interval(NamedTuple):
-    """A mean over photos, and the bounds in which it lies when the photos are resampled."""
+    """A mean over photos, and the bounds in which it lies when they are resampled; infinite if there are too few."""
 
     mean: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f} ({self.low:.4f} to {self.high:.4f})"
+        bounds = f" ({self.low:.4f} to {self.high:.4f})"
+        return f"{self.mean:.4f}" + (bounds if np.isfinite(self.low) else "")
 
 
 def errors_on(matter: Matter, pairs: list[Pair]) -> tuple[NDArray[np.float64], list[NDArray[np.uint8]]]:
@@ -55,10 +60,13 @@ def shrunk(picture: NDArray, longest: int) -> NDArray:
 
 
 def interval(values: NDArray[np.float64], seed: int = 0) -> Interval:
-    """The mean of values (N,) with its interval by resampling them (Efron's percentile bootstrap); NaN are left out."""
+    """The mean of values (N,) with its interval by resampling them (Efron's percentile bootstrap); NaN are left out.
+
+    Resampling says nothing about fewer than `FEWEST` values: the interval of one would have no width.
+    """
     values = values[~np.isnan(values)]
-    if not len(values):
-        return Interval(float("nan"), float("nan"), float("nan"))
+    if len(values) < FEWEST:
+        return Interval(float(values.mean()) if len(values) else float("nan"), float("-inf"), float("inf"))
     draws = np.random.default_rng(seed).integers(len(values), size=(DRAWS, len(values)))
     low, high = np.percentile(values[draws].mean(1), [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return Interval(float(values.mean()), float(low), float(high))

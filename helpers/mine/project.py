@@ -67,7 +67,7 @@ class Project:
 
     @classmethod
     def open(cls, folder: Path | str, work: Path | str | None = None) -> "Project":
-        """The project of a folder of photos. `work` is by default the folder `NAME_mine` beside it.
+        """The project of a folder of photos. `work` is by default `default_work(folder)`.
 
         Raises FileNotFoundError if there is no such folder, PermissionError if the work folder cannot be written, and
         ValueError for a state file that is damaged or of another version.
@@ -75,7 +75,7 @@ class Project:
         folder = Path(folder)
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder; give the folder that holds your photos")
-        work = Path(work) if work else folder.resolve().with_name(f"{folder.resolve().name}_mine")
+        work = Path(work) if work else default_work(folder)
         try:
             work.mkdir(parents=True, exist_ok=True)
             writable = os.access(work, os.W_OK)
@@ -143,6 +143,11 @@ class Project:
     def by_doubt(self) -> list[Photo]:
         """All photos, the most doubtful proposal first; those with a mask of their owner's come last."""
         return sorted(self.photos.values(), key=lambda photo: (bool(photo.mask), -photo.doubt, photo.name))
+
+
+def default_work(folder: Path) -> Path:
+    """The work folder of a folder of photos, where no other one is named: `NAME_mine` beside it."""
+    return folder.resolve().with_name(f"{folder.resolve().name}_mine")
 
 
 def stamp_of(path: Path) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def _apart(alpha: NDArray) -> float:
 
 
 def draw_sheet(project: Project) -> Path:
-    """Draw the contact sheet: all photos in the order of doubt, what is not the person tinted red. Returns the file."""
+    """Draw the contact sheet: photos, one at least, by their doubt; what is not the person is red. Returns the file."""
     photos = project.by_doubt()
     rows = -(-len(photos) // COLUMNS)
     height = CELL + 14

@@ -6,7 +6,6 @@ import io
 import json
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,10 +16,12 @@ from helpers.cutout import Matter, load_matter
 from helpers.datasets.pairs import Pair, read_pair
 from helpers.files.atomic import whole_file
 from helpers.mine.card import card_of
-from helpers.mine.measure import FIGURES, LEVEL, Gain, errors_on, gain, interval, shrunk
+from helpers.mine.lesson import Lesson
+from helpers.mine.measure import FEWEST, FIGURES, LEVEL, errors_on, interval, shrunk
 from helpers.mine.project import Project
 from helpers.mine.propose import tinted
-from helpers.mine.train import Lesson
+from helpers.mine.verdict import Measured, Verdict, verdict_of
+from helpers.mine.words import command, counted
 
 REPORT, WEIGHTS, CARD, NUMBERS = "report.html", "mine.safetensors", "mine.md", "report.json"
 SHOWN = 10
@@ -39,71 +40,12 @@ KINDS = {
 """Kinds of photos, by photo (H, W, 3) and right matte (H, W), both uint8; a photo may be of several."""
 
 
-class Measured(NamedTuple):
-    """Errors (N, 3) on the photos kept out, of the old network and of those trained on half and on all photos.
-
-    `mattes` are the small ones of the first and the last, pair by pair.
-    """
-
-    before: NDArray[np.float64]
-    half: NDArray[np.float64]
-    after: NDArray[np.float64]
-    mattes: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-
-    @property
-    def gained(self) -> Gain:
-        return gain(self.before, self.after)
-
-    @property
-    def doubled(self) -> Gain:
-        """How much better training on all photos is than on half of them."""
-        return gain(self.half, self.after)
-
-
-class Verdict(NamedTuple):
-    """What the report concludes: whether the new network is kept, and sentences that say why and what would help."""
-
-    is_better: bool
-    better: str
-    more: str
-
-
 def measure(old: Matter, finished: dict[str, Path], pairs: list[Pair]) -> Measured:
     """The old network and the two trained ones on the photos kept out."""
     (before, first), (half, _), (after, last) = (
         errors_on(matter, pairs) for matter in (old, load_matter(finished["half"]), load_matter(finished["all"]))
     )
     return Measured(before, half, after, list(zip(first, last, strict=True)))
-
-
-def verdict_of(measured: Measured, kinds: dict[str, tuple[int, int, float]]) -> Verdict:
-    """The verdict; `kinds` as of `kinds_of`. Sure is what holds in `LEVEL` per cent of the resamplings."""
-    gained, doubled, count = measured.gained, measured.doubled, len(measured.before)
-    if gained.is_better:
-        better = (
-            f"The new network is better on the {count} photos kept out: IoU {gained.iou.mean:+.4f}, "
-            f"MAD {-gained.mad.mean:+.4f}."
-        )
-    elif gained.is_worse:
-        better = f"The new network is worse on the {count} photos kept out. The old one is kept."
-    else:
-        better = (
-            f"Nothing was gained that {count} photos kept out can show: the difference in IoU lies between "
-            f"{gained.iou.low:+.4f} and {gained.iou.high:+.4f}. The old network is kept."
-        )
-    if doubled.iou.low > 0 or doubled.mad.low > 0:
-        more = (
-            f"More photos would help: with all of them instead of half, IoU changed by {doubled.iou.mean:+.4f} and MAD "
-            f"by {-doubled.mad.mean:+.4f}. Twice as many again may bring up to as much."
-        )
-    else:
-        more = (
-            "More photos of the same kinds are not shown to help: between half of them and all, IoU changed by "
-            f"{doubled.iou.mean:+.4f} ({doubled.iou.low:+.4f} to {doubled.iou.high:+.4f})."
-        )
-    if missing := _missing(kinds):
-        more += f" The kind that is missing most: {missing}."
-    return Verdict(gained.is_better, better, more)
 
 
 def kinds_of(lesson: Lesson, iou: NDArray[np.float64]) -> dict[str, tuple[int, int, float]]:
@@ -133,15 +75,6 @@ def _parts(alpha: NDArray[np.uint8]) -> int:
     _, _, boxes, _ = cv2.connectedComponentsWithStats((alpha > 127).astype(np.uint8))
     areas = boxes[1:, cv2.CC_STAT_AREA]
     return int((areas > areas.max() / 20).sum()) if len(areas) else 0
-
-
-def _missing(kinds: dict[str, tuple[int, int, float]]) -> str:
-    """The kind with the lowest IoU, if that is clearly below the others'; "" if there is none."""
-    if len(kinds) < 2:
-        return ""
-    ranked = sorted(kinds.items(), key=lambda item: item[1][2])
-    (kind, (trained, _, iou)), others = ranked[0], [row[2] for _, row in ranked[1:]]
-    return f"{kind} (IoU {iou:.3f}, {trained} trained on)" if np.mean(others) - iou > 0.02 else ""
 
 
 def write_report(
@@ -185,8 +118,8 @@ def commands(project: Project) -> list[str]:
     """How to cut out with the new weights, and to export them."""
     weights = project.work / WEIGHTS
     return [
-        f"python -m helpers.cutout PHOTOS -o OUT --weights '{weights}'",
-        f"python -m helpers.export '{weights}' mine.onnx",
+        command("helpers.cutout", "PHOTOS", "-o", "OUT", "--weights", weights),
+        command("helpers.export", weights, "mine.onnx"),
     ]
 
 
@@ -230,13 +163,13 @@ pre{{background:#eee;padding:.6em;overflow:auto}}
 <h1>My network</h1>
 <div class="verdict"><p>{better}</p><p>{more}</p></div>
 <h2>Before and after</h2>
-<p>Means over {facts["kept_out"]} photos that were never trained on, and in brackets the interval that holds {LEVEL} %
-of the means when the photos are resampled. IoU: larger is better. MAD, and MAD in the band of 15 pixels around the
-edge: smaller is better.</p>
+<p>Means over {counted(facts["kept_out"])} never trained on; in brackets, from {FEWEST} photos on, the interval that
+holds {LEVEL} % of the means when the photos are resampled. IoU: larger is better. MAD, and MAD in the band of 15 pixels
+around the edge: smaller is better.</p>
 <table><tr><th>network<th>IoU<th>MAD<th>MAD in the band</tr>{numbers}</table>
 <h2>What it was trained on</h2>
-<p>{facts["checked"]} photos that you corrected or confirmed, {facts["unchecked proposals"]} proposals of the old
-network that nobody has looked at. Started from {html.escape(facts["started_from"])} ({facts["network"]},
+<p>{counted(facts["checked"])} that you corrected or confirmed, {counted(facts["unchecked proposals"], "proposal")} of
+the old network that nobody has looked at. Started from {html.escape(facts["started_from"])} ({facts["network"]},
 {facts["image_size"]}²), {facts["epochs"]} epochs, encoder {"kept as it was" if facts["frozen_encoder"] else "trained"}.
 {facts["date"]}.</p>
 <table><tr><th>kind of photo<th>trained on<th>kept out<th>IoU after</tr>{kinds_rows}</table>

@@ -5,11 +5,15 @@ from typing import Any, NamedTuple
 
 from helpers.cutout import Matter, load_matter
 from helpers.mine.correct import CONFIRMED, CORRECTED, OWN, Corrections
+from helpers.mine.lesson import lesson_of, shown
 from helpers.mine.look import look
-from helpers.mine.project import Project, fingerprint_of
+from helpers.mine.measure import FEWEST
+from helpers.mine.project import Project, default_work, fingerprint_of
 from helpers.mine.propose import draw_sheet, propose
-from helpers.mine.report import REPORT, Verdict, commands, measure, write_report
-from helpers.mine.train import SHOWN, in_words, lesson_of, settings_for, train
+from helpers.mine.report import REPORT, commands, measure, write_report
+from helpers.mine.train import parts_of, settings_for, train, training_folder
+from helpers.mine.verdict import Verdict
+from helpers.mine.words import command, counted, in_words
 
 FIRST = 10
 """Photos that are worth correcting first, the most doubtful."""
@@ -64,22 +68,31 @@ def look_and_propose(project: Project, weights: Path, workers: int | None = None
     """Look at the photos and propose a matte for each new one; returns how many were proposed. Errors as in `look`."""
     look(project, workers)
     proposed = propose(project, matter or load_matter(weights), fingerprint_of(weights))
-    draw_sheet(project)
+    if project.photos:
+        draw_sheet(project)
     return proposed
 
 
 def train_and_report(project: Project, weights: Path, backgrounds: Path | None = None, **changes: Any) -> Verdict:
-    """Train on what was corrected, measure and write the report; errors as in `lesson_of` and `train`."""
+    """Train on what was corrected, measure and write the report; errors as in `lesson_of` and `train`.
+
+    Raises ValueError, and changes nothing, where another process does so in this project.
+    """
+    from helpers.training.lock import alone_in  # torch takes seconds to import
+
     lesson = lesson_of(project)
-    finished = train(project, weights, lesson, backgrounds, **changes)
-    measured = measure(load_matter(weights), finished, lesson.kept_out)
-    return write_report(project, lesson, measured, weights, finished)
+    folder = training_folder(project)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):  # from the first file that is set aside to the last weights that are measured
+        finished = train(project, weights, lesson, backgrounds, **changes)
+        measured = measure(load_matter(weights), finished, lesson.kept_out)
+        return write_report(project, lesson, measured, weights, finished)
 
 
 def found(project: Project) -> list[str]:
     """Lines that tell what looking at the photos found."""
     masks = sum(bool(photo.mask) for photo in project.photos.values())
-    lines = [f"{len(project.photos)} photos"
+    lines = [counted(len(project.photos))
              + (f", {masks} of them with masks of yours, which are taken over" if masks else "")]  # fmt: skip
     for title, texts in (("left out", project.left_out), ("good to know", project.notes)):
         if texts:
@@ -89,8 +102,8 @@ def found(project: Project) -> list[str]:
     return lines
 
 
-def what_is_next(project: Project) -> list[str]:
-    """Lines that tell how far a project is, what is next and how long that takes."""
+def what_is_next(project: Project, weights: str | None = None) -> list[str]:
+    """Lines that tell how far a project is, what is next and how long that takes; `weights` as the user named them."""
     count = count_of(project)
     if not count.photos:
         return ["next: look at the photos and propose a matte for each"]
@@ -98,24 +111,39 @@ def what_is_next(project: Project) -> list[str]:
         f"{count.looked_at} of {count.photos} photos have a right matte; "
         f"of the {count.kept_out} kept out to measure on, {count.kept_out_looked_at}"
     ]
-    if not count.can_train or count.first_waiting:
+    if not count.can_train or count.first_waiting or count.kept_out_looked_at < min(FEWEST, count.kept_out):
         lines.append(
             f"next: correct or confirm the {FIRST} most doubtful photos and those kept out, {count.waiting} in all, "
             f"about {in_words(60 * count.waiting)}"
         )
     if count.can_train:
-        lines.append(f"next: train, about {in_words(training_seconds(project))}: "
-                     f"python -m helpers.mine '{project.folder}' train")  # fmt: skip
+        lines.append(f"next: train, about {in_words(training_seconds(project))}: {train_command(project, weights)}")
     if (project.work / REPORT).is_file():
         lines.append(f"the last report: {project.work / REPORT}")
     return lines
 
 
 def training_seconds(project: Project) -> float:
-    """How long both trainings take, roughly, by the time that the network needs for a photo."""
-    config = settings_for(lesson_of(project))
-    shown = min(SHOWN, config.epochs * max(len(project.photos), 1) * 2)
-    return 1.5 * shown * BACKWARD * max(project.pace, 0.02)
+    """How long both trainings take, roughly, by the time that the network needs for a photo.
+
+    Every epoch looks at the photos kept out as well.
+    """
+    lesson = lesson_of(project)
+    looks = sum(
+        config.epochs * (BACKWARD * shown(taught) + len(lesson.kept_out))
+        for taught, config in parts_of(lesson, settings_for(lesson)).values()
+    )
+    return looks * max(project.pace, 0.02)
+
+
+def train_command(project: Project, weights: str | None = None) -> str:
+    """The command that trains on a project's photos, from the `weights` that the user named, if any."""
+    parts: list[str | Path] = [project.folder, "train"]
+    if project.work.resolve() != default_work(project.folder):
+        parts += ["--work", project.work]
+    if weights:
+        parts += ["--weights", weights]
+    return command("helpers.mine", *parts)
 
 
 def concluded(project: Project, verdict: Verdict) -> list[str]:

@@ -49,14 +49,20 @@ class _Answers:
         except (ValueError, OSError) as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def open_folder(self, path: str) -> tuple:
-        """The list of photos, the next steps and the files of the folder, read again."""
+    def open_folder(self, path: str, selected: str | None = None) -> tuple:
+        """The list of photos, the next steps and the files of the folder, read again, and the step that runs.
+
+        The list stays at the photo `selected` if that is still in it; else the most doubtful photo is opened.
+        """
         desk = self.desk_of(path)
+        step = self.job_of(desk)  # first: what it changes later is read when the clock has ticked
         desk.reload()
-        if not desk.project.photos:
-            return gr.update(choices=[], value=None), *self.state_of(desk)
         choices = desk.choices()
-        return gr.update(choices=choices, value=choices[0][1]), *self.state_of(desk)
+        if selected in desk.project.photos:
+            listed = gr.update(choices=choices)
+        else:
+            listed = gr.update(choices=choices, value=choices[0][1] if choices else None)
+        return listed, *self.state_of(desk), *step
 
     def state_of(self, desk: MineDesk) -> tuple:
         """What comes next, and copies of the report and the contact sheet where they exist."""
@@ -64,6 +70,13 @@ class _Answers:
         there = [desk.project.work / name for name in (REPORT, SHEET) if (desk.project.work / name).is_file()]
         copies = tempfile.mkdtemp() if there else ""  # the page hands out temporary files only
         return lines, [shutil.copy(file, copies) for file in there] or None
+
+    def job_of(self, desk: MineDesk) -> tuple:
+        """The clock, which ticks while a step of the folder runs, and what the last step has printed."""
+        job = self.jobs.get(str(desk.project.work))
+        if job is None:
+            return gr.Timer(active=False), ""
+        return gr.Timer(active=job.is_running), job.last_lines()
 
     def begin(self, step: str) -> Callable:
         """What the button of `step` does: it starts the step in the background."""
@@ -73,67 +86,70 @@ class _Answers:
             key = str(desk.project.work)
             if key in self.jobs and self.jobs[key].is_running:
                 raise gr.Error("A step is running already; wait for its end.", print_exception=False)
-            settings = ["--weights", self.weights] if self.weights else []
+            options = {"weights": self.weights} if self.weights else {}
             if step == "train" and backgrounds.strip():
                 if not self.may_choose():
                     raise gr.Error("Backgrounds can be named on this computer only.", print_exception=False)
-                settings += ["--backgrounds", backgrounds.strip()]
-            self.jobs[key] = desk.start(step, *settings)
+                options["backgrounds"] = backgrounds.strip()
+            self.jobs[key] = desk.start(step, **options)
             return gr.Timer(EVERY, active=True), "started"
 
         return start
 
-    def watch(self, path: str) -> tuple:
+    def watch(self, path: str, selected: str | None) -> tuple:
         """How far the step is that runs; after its end, everything that it may have changed."""
         desk = self.desk_of(path)
         job = self.jobs.get(str(desk.project.work))
         if job is None:
-            return gr.Timer(active=False), "", gr.skip(), gr.skip(), gr.skip()
+            return *[gr.skip()] * 3, gr.Timer(active=False), ""
         if job.is_running:
-            return gr.skip(), job.last_lines(), gr.skip(), gr.skip(), gr.skip()
-        listed, lines, files = self.open_folder(path)
-        return gr.Timer(active=False), job.last_lines(), listed, lines, files
+            return *[gr.skip()] * 4, job.last_lines()
+        return self.open_folder(path, selected)
 
     def show(self, path: str, name: str | None) -> tuple:
-        """One photo in the editor and beside its matte, with the ticket under which strokes are saved."""
+        """One photo in the editor and beside its matte, with the ticket under which strokes are saved, twice."""
         if not name:
-            return "", None, None, "", False
+            return "", "", None, None, "", False
         try:
             shown = self.desk_of(path).open(name)
         except (ValueError, OSError, KeyError) as error:
-            return "", None, None, str(error), False
+            return "", "", None, None, str(error), False
         value = {"background": shown.photo, "layers": [], "composite": None}
-        return shown.ticket, value, shown.compared, shown.note, False
+        return shown.ticket, shown.ticket, value, shown.compared, shown.note, False
 
-    def save(self, path: str, ticket: str, painted: dict | None, replace_own: bool) -> tuple:
-        """Save what is painted; the comparison and the note change with it."""
+    def save(self, path: str, ticket: str, latest: str, painted: dict | None, replace_own: bool) -> tuple:
+        """Save what is painted; the comparison and the note change with it.
+
+        A stroke takes time to be sent: if another photo was opened meanwhile, which has the ticket `latest`, they stay
+        as that photo's.
+        """
         if not ticket or not painted or not painted["layers"]:
             return gr.skip(), gr.skip()
         try:
             saved = self.desk_of(path).save(ticket, painted["layers"][0], replace_own)
         except (ValueError, OSError, KeyError) as error:
             return gr.skip(), f"not saved: {error}"
-        return saved or (gr.skip(), gr.skip())
+        return saved if saved and ticket == latest else (gr.skip(), gr.skip())
 
     def step_by(self, step: int) -> Callable:
         """What a button does that goes `step` photos on."""
         return lambda path, name: self.desk_of(path).neighbour(name, step)
 
-    def confirm(self, path: str, ticket: str, name: str, replace_own: bool) -> tuple:
-        """Save that nothing needs to be corrected, and go on to the next photo."""
+    def confirm(self, path: str, ticket: str, name: str | None, replace_own: bool) -> tuple:
+        """Save that nothing needs to be corrected on the photo that the list shows, and go on to the next one."""
         desk = self.desk_of(path)
         try:
-            desk.confirm(ticket, replace_own)
+            desk.confirm(ticket, name, replace_own)
         except (ValueError, OSError, KeyError) as error:
             return gr.skip(), f"not saved: {error}"
         return gr.update(choices=desk.choices(), value=desk.neighbour(name, 1)), f"{name}: nothing to correct, saved"
 
-    def reset(self, path: str, ticket: str) -> tuple:
-        """Drop what was painted on the open photo, and show the photo again."""
+    def reset(self, path: str, ticket: str, name: str | None) -> tuple:
+        """Drop what was painted on the photo that the list shows, and show the photo again."""
         try:
-            name = self.desk_of(path).reset(ticket)
+            self.desk_of(path).reset(ticket, name)
         except (ValueError, OSError, KeyError) as error:
-            return gr.skip(), gr.skip(), gr.skip(), f"not reset: {error}", gr.skip()
+            return *[gr.skip()] * 4, f"not reset: {error}", gr.skip()
         return self.show(path, name)
 
     @staticmethod
@@ -157,6 +173,7 @@ def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_c
     following = gr.Textbox(label="Where you are", lines=3, interactive=False, elem_id="mine-next")
     photos = gr.Dropdown([], label="Photos, the most doubtful first", elem_id="mine-list", interactive=True)
     opened = gr.Textbox(visible="hidden", elem_id="mine-opened")  # travels with every stroke
+    latest = gr.State("")  # the same, as the server knows it when the stroke arrives
     with gr.Row():
         back = gr.Button("Previous (p)", elem_id="mine-previous", min_width=80)
         on = gr.Button("Next (n)", elem_id="mine-next-photo", min_width=80)
@@ -183,16 +200,18 @@ def my_photos(folder: Path | None, work: Path | None, weights: str | None, may_c
     files = gr.File(label="Report and contact sheet", interactive=False, elem_id="mine-files")
     clock, position = gr.Timer(EVERY, active=False), gr.State(50)
 
-    gr.on([opening.click, path.submit], answers.open_folder, path, [photos, following, files], **private)
+    everything = [photos, following, files, clock, progress]
+    gr.on([opening.click, path.submit], answers.open_folder, path, everything, **private)
     for button, step in ((looking, "propose"), (training, "train")):
         button.click(answers.begin(step), [path, backgrounds], [clock, progress], **private)
-    clock.tick(answers.watch, path, [clock, progress, photos, following, files], **quiet)
-    photos.change(
-        answers.show, [path, photos], [opened, editor, slider, note, own], **in_turn, trigger_mode="always_last"
+    clock.tick(answers.watch, [path, photos], everything, **quiet)
+    photo = [opened, latest, editor, slider, note, own]
+    photos.change(answers.show, [path, photos], photo, **in_turn, trigger_mode="always_last")
+    editor.input(
+        answers.save, [path, opened, latest, editor, own], [slider, note], **in_turn, trigger_mode="always_last"
     )
-    editor.input(answers.save, [path, opened, editor, own], [slider, note], **in_turn, trigger_mode="always_last")
     back.click(answers.step_by(-1), [path, photos], photos, **quiet)
     on.click(answers.step_by(1), [path, photos], photos, **quiet)
     fine.click(answers.confirm, [path, opened, photos, own], [photos, note], **in_turn)
     other.click(answers.compare, position, [position, slider], **quiet)
-    anew.click(answers.reset, [path, opened], [opened, editor, slider, note, own], **in_turn)
+    anew.click(answers.reset, [path, opened, photos], photo, **in_turn)

@@ -9,8 +9,9 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,103 +20,52 @@ from tqdm import tqdm
 
 from helpers.config import FINAL, Config, load_config, trained_size
 from helpers.cutout import foreground_colours
+from helpers.datasets.duplicates import digest
 from helpers.datasets.manifests import write_manifest
 from helpers.datasets.pairs import Pair, read_pair
-from helpers.datasets.splits import rank_of
 from helpers.files.atomic import whole_file
-from helpers.mine.correct import Corrections
+from helpers.mine.lesson import Lesson, shown, weight_of
 from helpers.mine.project import Project
+from helpers.mine.words import in_words
 from helpers.startup import begin_training
 
 FEW = 100
 """Photos below which the encoder stays as it is: so few would teach it only themselves."""
 
 SHOWN = 2400
-"""Pictures that the training on all photos shows, as far as `EPOCHS` allows: half an hour of two cores for both."""
+"""Pictures that each training shows, as far as `EPOCHS` allows: about 40 minutes of two cores for both."""
 
 EPOCHS = (4, 40)
-"""Epochs at least and at most."""
-
-CHECKED_SHARE = 0.5
-"""Share of the pictures shown that somebody has looked at, as far as `MOST_WEIGHT` allows."""
-
-MOST_WEIGHT = 8.0
-"""How often an epoch shows a checked photo at most."""
+"""Epochs of the training on all photos, at least and at most."""
 
 TELL_EVERY = 20.0
 """Seconds between two lines that tell the time left."""
 
-PARTS = ("all", "half")
-"""The two trainings, in the order in which they are done."""
-
-
-class Lesson(NamedTuple):
-    """What is trained on: pairs that somebody has looked at, sure proposals, and what is kept out to measure on."""
-
-    checked: list[Pair]
-    proposed: list[Pair]
-    kept_out: list[Pair]
-
-    @property
-    def photos(self) -> int:
-        return len(self.checked) + len(self.proposed)
-
-    def half(self) -> "Lesson":
-        """Half of the photos to train on, chosen by a hash of their names; the same kept out."""
-        return self._replace(checked=_half(self.checked), proposed=_half(self.proposed))
-
-
-def _half(pairs: list[Pair]) -> list[Pair]:
-    ranked = sorted(pairs, key=lambda pair: rank_of(f"half {pair.image.name}"))
-    return sorted(ranked[: (len(ranked) + 1) // 2])
-
-
-def lesson_of(project: Project) -> Lesson:
-    """What a project has to train on now, sorted.
-
-    Raises ValueError, saying which photos to look at first, where nothing is checked or nothing checked is kept out.
-    """
-    corrections = Corrections(project)
-    lines = corrections.lines()
-    checked: list[Pair] = []
-    proposed: list[Pair] = []
-    kept_out: list[Pair] = []
-    for photo in project.photos.values():
-        pair = corrections.pair(photo, lines)
-        if pair is not None:
-            (kept_out if photo.kept_out else checked).append(pair)
-        elif photo.sure and not photo.kept_out:
-            pair = Pair(project.photo_file(photo), project.proposal(photo.name), "grey")
-            if pair.image.is_file() and pair.truth.is_file():
-                proposed.append(pair)
-    if not kept_out:
-        names = ", ".join(photo.file for photo in project.by_doubt() if photo.kept_out) or "none"
-        raise ValueError(
-            f"{project.folder}: nothing to measure on: correct or confirm some of the photos that are kept out first "
-            f"({names})" if names != "none" else
-            f"{project.folder}: {len(project.photos)} photos are too few to keep one out; add some and look again"
-        )  # fmt: skip
-    if not checked:
-        raise ValueError(f"{project.folder}: nothing to learn from: correct or confirm some photos first")
-    return Lesson(sorted(checked), sorted(proposed), sorted(kept_out))
+CONTENT = "content.txt"
+"""Beside the checkpoints of a training: the `Lesson.content` that it was begun with."""
 
 
 def settings_for(lesson: Lesson, **changes: Any) -> Config:
     """The preset `mine` for this many photos, with single fields changed."""
-    shown = lesson.photos if not lesson.proposed else sum(_shown(lesson))
-    epochs = min(max(round(SHOWN / max(shown, 1)), EPOCHS[0]), EPOCHS[1])
+    epochs = min(max(round(SHOWN / max(shown(lesson), 1)), EPOCHS[0]), EPOCHS[1])
     return load_config("mine", **{"epochs": epochs, "freeze_encoder": lesson.photos < FEW} | changes)
 
 
-def _weight(lesson: Lesson) -> float:
-    """How often an epoch shows each checked photo."""
-    wanted = CHECKED_SHARE / (1 - CHECKED_SHARE) * len(lesson.proposed) / max(len(lesson.checked), 1)
-    return min(max(wanted, 1.0), MOST_WEIGHT)
+def _steps(lesson: Lesson, config: Config, composites: bool) -> int:
+    """Steps of an epoch, as `helpers.samples.samples.EpochBatches` makes them."""
+    pictures = shown(lesson) + composites * len(lesson.checked)
+    return pictures // min(config.batch_size, pictures)
 
 
-def _shown(lesson: Lesson) -> tuple[float, float]:
-    """Pictures that an epoch shows: checked ones and proposals."""
-    return _weight(lesson) * len(lesson.checked), float(len(lesson.proposed))
+def parts_of(lesson: Lesson, config: Config, composites: bool = False) -> dict[str, tuple[Lesson, Config]]:
+    """The two trainings in the order in which they are done: what each is taught, and with which settings.
+
+    `config` holds for all photos. Half of them are shown in more epochs, so that both trainings take as many steps, up
+    to half an epoch: else the one on half of the photos would be worse only because it was shorter.
+    """
+    half = lesson.half()
+    epochs = round(config.epochs * _steps(lesson, config, composites) / _steps(half, config, composites))
+    return {"all": (lesson, config), "half": (half, replace(config, epochs=max(epochs, 1)))}
 
 
 def train(
@@ -124,22 +74,44 @@ def train(
     """Train on all photos and on half of them, both from the file `weights`; {part: final weight file}.
 
     With `backgrounds`, a folder of pictures, the checked people are also put in front of them. Interrupted, the same
-    call goes on; finished with the same photos and settings, it trains nothing. `changes` are fields of the
-    configuration. Errors as in `helpers.training.assemble` and `fit`.
+    call goes on; finished with the same photos, masks and settings, it trains nothing. `changes` are fields of the
+    configuration. Only one process may do this in a project at a time, see `helpers.mine.steps.train_and_report`.
+    Errors as in `helpers.training.assemble` and `fit`.
     """
     from helpers.networks.fuse import name_of
     from helpers.networks.registry import read_network  # torch takes seconds to import
 
     model, notes = read_network(weights)
     own = {"network": name_of(model), "image_size": trained_size(notes)}
-    lessons = {"all": lesson, "half": lesson.half()}
     finished = {}
-    config = settings_for(lesson, **own | changes)
-    for part in PARTS:
-        folder = project.work / "training" / part
-        sources = _sources(project, folder, lessons[part], backgrounds)
-        finished[part] = _train_one(config, sources, weights, folder, f"training on {part} of the photos")
+    parts = parts_of(lesson, settings_for(lesson, **own | changes), backgrounds is not None)
+    for part, (taught, config) in parts.items():
+        folder, title = training_folder(project) / part, f"training on {part} of the photos"
+        folder.mkdir(parents=True, exist_ok=True)
+        _begin_with(folder, taught.content(), title)
+        finished[part] = _train_one(config, _sources(project, folder, taught, backgrounds), weights, folder, title)
     return finished
+
+
+def training_folder(project: Project) -> Path:
+    """Where the trainings of a project lie, each in a folder of its own."""
+    return project.work / "training"
+
+
+def _begin_with(folder: Path, content: str, title: str) -> None:
+    """Note the `Lesson.content` of a training; set the checkpoints aside that were begun with another one.
+
+    File names tell nothing about masks that were painted again: the recipe in the checkpoints would be the same.
+    """
+    from helpers.training import set_aside
+
+    path = folder / CONTENT
+    if path.is_file() and path.read_text(encoding="utf-8") == content:
+        return
+    if set_aside(folder):
+        tqdm.write(f"{title}: begins anew, as photos or corrections have changed")
+    with whole_file(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
 
 
 def _sources(project: Project, folder: Path, lesson: Lesson, backgrounds: Path | None) -> list:
@@ -148,7 +120,7 @@ def _sources(project: Project, folder: Path, lesson: Lesson, backgrounds: Path |
 
     first, rest = folder / "checked.csv", folder / "others.csv"
     write_manifest(first, {"train": lesson.checked, "val": lesson.kept_out})
-    sources = [Source(first, "manifest", _weight(lesson))]
+    sources = [Source(first, "manifest", weight_of(lesson))]
     others = [*lesson.proposed, *(_cutouts(project, lesson.checked) if backgrounds else [])]
     if others:
         # a manifest without a validation split would get one out of these: the first photo kept out stands for it
@@ -158,12 +130,16 @@ def _sources(project: Project, folder: Path, lesson: Lesson, backgrounds: Path |
 
 
 def _cutouts(project: Project, pairs: list[Pair]) -> list[Pair]:
-    """The people of checked pairs as transparent pictures, written where they are not there yet or older."""
+    """The people of checked pairs as transparent pictures, written where they are not there yet.
+
+    Their names tell the bytes of photo and mask, and the place: stems of sub-folders may be equal.
+    """
     cutouts = []
     for pair in pairs:
-        checksum = zlib.crc32(str(pair.truth).encode(errors="surrogateescape"))  # stems of sub-folders may be equal
+        place = str(pair.truth).encode(errors="surrogateescape")
+        checksum = zlib.crc32(place + digest(pair.image) + digest(pair.truth))
         path = project.work / "cutouts" / f"{checksum:08x}-{pair.truth.stem[:40]}.png"
-        if not path.is_file() or path.stat().st_mtime_ns < pair.truth.stat().st_mtime_ns:
+        if not path.is_file():
             photo, alpha = read_pair(pair, least=640)
             colours = foreground_colours(photo, (alpha / 255).astype(np.float32))
             with whole_file(path) as temporary:
@@ -173,7 +149,7 @@ def _cutouts(project: Project, pairs: list[Pair]) -> list[Pair]:
 
 
 def _train_one(config: Config, sources: list, weights: Path, folder: Path, title: str) -> Path:
-    """One training into a folder, taken up where it was left; another recipe's checkpoints are set aside."""
+    """One training into a folder, taken up where it was left; checkpoints of other settings are set aside."""
     from helpers.training import assemble, fit, resume, set_aside
 
     begin_training(config.batch_size * config.image_size**2)
@@ -182,7 +158,7 @@ def _train_one(config: Config, sources: list, weights: Path, folder: Path, title
         resume(run, folder)
     except ValueError as error:
         set_aside(folder)
-        tqdm.write(f"{title}: begins anew, as photos, corrections or settings have changed ({error})")
+        tqdm.write(f"{title}: begins anew, as photos or settings have changed ({error})")
         run, val_loader = assemble(config, sources, weights, folder=folder)
     if not run.finished or not (folder / FINAL).is_file():
         with _time_told(run, title):
@@ -210,10 +186,3 @@ def _time_told(run: Any, title: str) -> Iterator[None]:
     finally:
         ended.set()
         teller.join()
-
-
-def in_words(seconds: float) -> str:
-    """A duration for a person: `40 seconds`, `12 minutes`."""
-    if seconds < 90:
-        return f"{max(round(seconds / 10), 1) * 10} seconds"
-    return f"{round(seconds / 60)} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

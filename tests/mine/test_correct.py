@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import threading
 
 import numpy as np
@@ -23,6 +24,7 @@ from helpers.mine.correct import (
     Stale,
     corrected,
 )
+from helpers.mine.lines import Line
 from helpers.mine.project import Photo, Project, stamp_of
 from helpers.mine.solve import solve_alpha
 
@@ -174,6 +176,94 @@ def test_a_reset_waits_again_and_brings_the_proposal_back(project):
     assert corrections.how("a") == WAITING
     assert corrections.strokes("a") is None
     assert np.array_equal(corrections.matte("a"), corrections.base("a"))
+
+
+def test_a_reset_keeps_the_files_that_a_training_reads_and_they_count_no_longer(project):
+    corrections = Corrections(project)
+    corrections.save("a", strokes((KEEP, slice(5), slice(30, 40))))
+    pair = corrections.pair(project.photos["a"], corrections.lines())
+    before = pair.truth.read_bytes()
+    corrections.reset("a")
+    assert pair.truth.read_bytes() == before
+    assert corrections.pair(project.photos["a"], corrections.lines()) is None
+    corrections.confirm("a")
+    assert np.array_equal(read_pair(pair)[1], corrections.base("a") * 255)
+
+
+def changed(project, name="a", size=(30, 40)):
+    """Another photo in the file of an earlier one, and the project as it is after another look; its pixels."""
+    pixels = np.full((*size, 3), 7, np.uint8)
+    Image.fromarray(pixels).save(project.folder / f"{name}.png")
+    Image.fromarray(np.full(size, 255, np.uint8)).save(project.proposal(name))
+    project.set(name, stamp=stamp_of(project.folder / f"{name}.png"), size=size)
+    return pixels
+
+
+@pytest.mark.parametrize("size", [(30, 40), (60, 20)])
+def test_a_photo_whose_file_has_changed_waits_again_and_its_next_pair_is_of_the_new_one(project, size):
+    corrections = Corrections(project)
+    corrections.save("a", strokes((REMOVE, slice(5), slice(20))))
+    pixels = changed(project, size=size)
+    assert corrections.how("a") == WAITING
+    assert corrections.strokes("a") is None
+    assert corrections.pair(project.photos["a"], corrections.lines()) is None
+    assert corrections.forget_changed() == ["a"]
+    assert not list((project.work / "strokes").iterdir())
+    assert (corrections.how("a"), corrections.revision("a")) == (WAITING, 2)
+    assert corrections.forget_changed() == []
+    corrections.confirm("a")
+    photo, alpha = read_pair(corrections.pair(project.photos["a"], corrections.lines()))
+    assert np.array_equal(photo, pixels)
+    assert np.array_equal(alpha, np.full(size, 255))
+
+
+def test_strokes_on_an_earlier_file_do_not_come_back_with_a_confirmation(project):
+    corrections = Corrections(project)
+    corrections.save("a", strokes((REMOVE, slice(5), slice(20))))
+    changed(project)
+    corrections.confirm("a")
+    assert (corrections.how("a"), corrections.strokes("a")) == (CONFIRMED, None)
+
+
+def test_a_file_with_the_same_bytes_and_another_date_is_the_same_photo(project):
+    corrections = Corrections(project)
+    painted = strokes((REMOVE, slice(5), slice(20)))
+    corrections.save("a", painted)
+    os.utime(project.folder / "a.png", ns=(0, 0))
+    project.set("a", stamp=stamp_of(project.folder / "a.png"))
+    assert corrections.forget_changed() == []
+    assert (corrections.how("a"), corrections.revision("a")) == (CORRECTED, 1)
+    assert np.array_equal(corrections.strokes("a"), painted)
+
+
+def test_nothing_is_saved_on_a_file_that_has_changed_since_it_was_looked_at(project):
+    shutil.copy(project.folder / "b.png", project.folder / "a.png")
+    corrections = Corrections(project)
+    for change in (lambda: corrections.save("a", strokes()), lambda: corrections.confirm("a")):
+        with pytest.raises(ValueError, match=r"a\.png: the file has changed"):
+            change()
+    assert corrections.lines() == {}
+
+
+def without_stamps(corrections):
+    """Write corrected.csv as earlier versions did."""
+    rows = [line[:-1] for line in corrections.lines().values()]
+    with open(corrections.table, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([Line._fields[:-1], *rows])
+
+
+def test_a_list_without_stamps_is_read_and_its_photos_are_compared_byte_by_byte(project):
+    corrections = Corrections(project)
+    for name in "ab":
+        corrections.confirm(name)
+    without_stamps(corrections)
+    assert [corrections.how(name) for name in "ab"] == [CONFIRMED, CONFIRMED]
+    pixels = changed(project)
+    assert corrections.forget_changed() == ["a"]
+    assert [corrections.how(name) for name in "ab"] == [WAITING, CONFIRMED]
+    assert corrections.lines()["b"].stamp == "{}-{}".format(*project.photos["b"].stamp)
+    corrections.confirm("a")
+    assert np.array_equal(read_pair(corrections.pair(project.photos["a"], corrections.lines()))[0], pixels)
 
 
 def test_a_mask_of_the_owners_is_taken_over_and_replaced_only_if_told(project):

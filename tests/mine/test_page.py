@@ -9,13 +9,29 @@ from PIL import Image
 from support import draw_portrait, serving
 
 from helpers.files.photos import read_grey, read_photo
-from helpers.mine.correct import CONFIRMED, CORRECTED, KEEP, REMOVE, Corrections, corrected
+from helpers.mine.correct import CONFIRMED, CORRECTED, KEEP, REMOVE, WAITING, Corrections, corrected
 from helpers.mine.project import Photo, Project, stamp_of
 from helpers.mine.propose import SHEET
 from helpers.mine.report import REPORT
 
 SECONDS = 90
 """How long a slow machine may take for what a person waits a second for."""
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from helpers.app import __main__ as app
+from helpers.mine.desk import MineDesk
+
+def slow(self, name, open=MineDesk.open):
+    while name == "p001" and not Path(sys.argv[1]).exists():
+        time.sleep(0.02)
+    return open(self, name)
+
+MineDesk.open = slow
+sys.exit(app.main(sys.argv[2:]))
+"""
+"""The command, which opens the photo p001 only when a file is there."""
 
 
 @pytest.fixture
@@ -41,9 +57,9 @@ def project(tmp_path):
     return project
 
 
-def serving_photos(project, weights, temporary):
+def serving_photos(project, weights, temporary, code=("-m", "helpers.app")):
     """The page of a project, as `serving`."""
-    return serving(("-m", "helpers.app"), "--photos", str(project.folder), weights=weights, temporary=temporary)
+    return serving(code, "--photos", str(project.folder), weights=weights, temporary=temporary)
 
 
 class Window:
@@ -180,6 +196,23 @@ def test_everything_can_be_done_by_the_keyboard(chromium, random_weights, projec
         window.until_note("p001.png")
 
 
+def test_what_is_pressed_before_the_next_photo_is_open_harms_neither(chromium, random_weights, project, tmp_path):
+    corrections, gate = Corrections(project), tmp_path / "gate"
+    with serving_photos(project, random_weights, tmp_path, ("-c", SLOW, str(gate))) as (_, url):
+        window = Window(chromium, url)
+        window.page.evaluate("document.activeElement.blur()")
+        window.page.keyboard.press("n")
+        until(lambda: "p001.png" in window.page.input_value("#mine-list input"))
+        with window.page.expect_request("**/queue/join*"):  # seen is still p000
+            window.page.keyboard.press("y")
+        gate.touch()
+        window.until_note("not saved: p001: the photo is still being opened")
+        assert [corrections.how(name) for name in ("p000", "p001")] == [WAITING, WAITING]
+        window.page.keyboard.press("y")
+        until(lambda: corrections.how("p001") == CONFIRMED, window.note)
+        window.until_note("p002.png")
+
+
 def test_the_other_steps_by_buttons(chromium, random_weights, tmp_path):
     folder, numbers, mattes = tmp_path / "photos", np.random.default_rng(0), {}
     folder.mkdir()
@@ -216,13 +249,29 @@ def test_the_other_steps_by_buttons(chromium, random_weights, tmp_path):
         until(lambda: "nothing to measure on" in window.text("#mine-progress"), lambda: window.text("#mine-progress"))
         for name, matte in mattes.items():
             Corrections(project).replace(name, matte)
-        window.page.click("#mine-train")
+        chosen = project.by_doubt()[3].name
+
+        def begins():
+            window.page.click("#mine-train")
+            return "nothing to measure on" not in window.text("#mine-progress")
+
+        until(begins)  # as soon as the process of the first try has ended
+        window.page.reload()  # the page forgets what it showed, the step runs on
+        window.open()
+        until(lambda: window.note())
+        window.page.click("#mine-list input")
+        window.page.keyboard.press("Control+A")
+        window.page.keyboard.type(chosen)
+        window.page.keyboard.press("Enter")
+        window.until_note(f"{chosen}.png")
         until(
-            lambda: "12 of 12 photos" in window.text("#mine-next"),
+            lambda: "report: " in window.text("#mine-progress"),
             lambda: window.text("#mine-progress"),
             seconds=5 * SECONDS,
         )
-        assert "report: " in window.text("#mine-progress")
+        assert "12 of 12 photos" in window.text("#mine-next")
         assert (project.work / REPORT).is_file()
         listed = window.page.locator("#mine-files")  # a long name is broken over several lines
         until(lambda: REPORT in "".join(listed.inner_text().split()), listed.inner_text)
+        assert f"{chosen}.png" in window.note()
+        assert f"{chosen}.png" in window.page.input_value("#mine-list input")

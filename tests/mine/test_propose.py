@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from helpers.cutout import Matter
-from helpers.mine.measure import gain, interval
+from helpers.mine.measure import FEWEST, gain, interval
 from helpers.mine.propose import doubt_of, three_mattes
-from helpers.mine.report import Measured, verdict_of
+from helpers.mine.verdict import Measured, verdict_of
 
 
 def person(shift=0):
@@ -99,3 +99,24 @@ def test_the_verdict_tells_whether_more_photos_would_help():
     verdict = verdict_of(Measured(before, after, after, []), {"dark": (1, 3, 0.8), "bright": (20, 9, 0.95)})
     assert "not shown to help" in verdict.more
     assert "dark (IoU 0.800, 1 trained on)" in verdict.more
+
+
+@pytest.mark.parametrize("count, text", [(1, "1 photo kept out: too few"), (5, "5 photos kept out: too few")])
+def test_few_photos_kept_out_tell_nothing_and_the_old_network_is_kept(count, text):
+    before, half, after = (errors(iou, 0.03, count) for iou in (0.8, 0.9, 0.95))
+    verdict = verdict_of(Measured(before, half, after, []), {"dark": (1, 3, 0.8), "bright": (20, 2, 0.95)})
+    assert not verdict.is_better
+    assert verdict.better.startswith(text)
+    assert "The old one is kept. At least 6 are needed" in verdict.better
+    assert verdict.more == "Whether more photos to train on would help cannot be told either."
+
+
+def test_six_photos_that_all_become_better_are_enough():
+    before, after = errors(0.8, 0.03, FEWEST), errors(0.95, 0.02, FEWEST)
+    assert verdict_of(Measured(before, before, after, []), {}).is_better
+
+
+def test_of_few_values_the_mean_is_told_without_an_interval():
+    assert interval(np.array([0.5, 0.7])) == (pytest.approx(0.6), float("-inf"), float("inf"))
+    assert str(interval(np.array([0.5, 0.7]))) == "0.6000"
+    assert str(interval(np.full(6, 0.5))) == "0.5000 (0.5000 to 0.5000)"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -16,13 +17,23 @@ from helpers.datasets.layouts import find_splits
 from helpers.datasets.pairs import read_pair
 from helpers.mine import steps
 from helpers.mine.__main__ import main
-from helpers.mine.correct import CORRECTED, Corrections
+from helpers.mine.correct import CORRECTED, WAITING, Corrections
+from helpers.mine.lesson import lesson_of
+from helpers.mine.look import look
 from helpers.mine.project import Project
-from helpers.mine.report import CARD, REPORT, WEIGHTS
-from helpers.mine.steps import count_of, look_and_propose, starting_weights, train_and_report
-from helpers.mine.train import lesson_of
+from helpers.mine.report import CARD, REPORT, WEIGHTS, commands
+from helpers.mine.steps import (
+    count_of,
+    found,
+    look_and_propose,
+    starting_weights,
+    train_and_report,
+    training_seconds,
+    what_is_next,
+)
 from helpers.networks.registry import weights_out
 from helpers.networks.weights import read_checkpoint
+from helpers.training.lock import alone_in
 from helpers.u2net import U2Net
 
 COUNT = 20
@@ -55,6 +66,14 @@ def mattes(tmp_path):
 
 
 QUICK = {"epochs": 2, "batch_size": 4, "workers": 0}
+
+
+@pytest.fixture
+def project(weights, mattes, tmp_path):
+    """The photos with a matte proposed for each."""
+    project = Project.open(tmp_path / "photos")
+    look_and_propose(project, weights, 0)
+    return project
 
 
 def correct_all(project, mattes):
@@ -109,6 +128,12 @@ def test_what_is_kept_out_is_never_trained_on_and_half_is_half(weights, mattes, 
         assert not seen[part] & {pair.image.name for pair in lesson.kept_out}
     assert seen["half"] < seen["all"]
     assert len(seen["half"]) == (len(seen["all"]) + 1) // 2
+    assert [steps_of(project, part) for part in ("all", "half")] == [2 * (14 // 4), 6 * (7 // 4)]
+
+
+def steps_of(project, part):
+    """The steps of a training that is finished."""
+    return len(read_checkpoint(project.work / "training" / part / FINAL)["history"]["train"])
 
 
 def test_a_photo_that_is_both_doubtful_and_kept_out_waits_once(weights, mattes, tmp_path):
@@ -123,32 +148,89 @@ def test_a_photo_that_is_both_doubtful_and_kept_out_waits_once(weights, mattes, 
 
 
 def test_an_interrupted_training_goes_on_and_a_finished_one_is_not_repeated(weights, mattes, tmp_path, monkeypatch):
-    from helpers.training import loop
+    from helpers.training import step as steps_of_training
 
     project = Project.open(tmp_path / "photos")
     look_and_propose(project, weights, 0)
     correct_all(project, mattes)
     stepped = []
 
-    def interrupted(*arguments, step=loop.train_step, **settings):
+    def interrupted(*arguments, step=steps_of_training.train_step, **settings):
         if len(stepped) == 5:
             raise KeyboardInterrupt
         stepped.append(1)
         return step(*arguments, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "train_step", interrupted)
+        patch.setattr(steps_of_training, "train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_and_report(project, weights, **QUICK)
     train_and_report(Project.open(tmp_path / "photos"), weights, **QUICK)
-    assert len(read_checkpoint(project.work / "training" / "all" / FINAL)["history"]["train"]) == 2 * (18 // 4)
+    assert steps_of(project, "all") == 2 * (14 // 4)
 
     def refused(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(loop, "train_step", refused)
+    monkeypatch.setattr(steps_of_training, "train_step", refused)
+    train_and_report(Project.open(tmp_path / "photos"), weights, **QUICK)
+    for name in lesson_names(project, "kept_out"):  # what is only measured on teaches nothing
+        Corrections(project).replace(name, painted_again(mattes[name]))
     train_and_report(Project.open(tmp_path / "photos"), weights, **QUICK)
     assert not list((project.work / "training" / "all").glob("replaced-*"))
+
+
+def painted_again(matte, side=10):
+    """A matte with a square less of the person, whose middle is in the lower half."""
+    changed = matte.copy()
+    changed[-20 : -20 + side, 20 : 20 + side] = 0
+    assert (changed != matte).any()
+    return changed
+
+
+def lesson_names(project, part):
+    return [pair.image.stem for pair in getattr(lesson_of(project), part)]
+
+
+def test_masks_that_were_painted_again_are_trained_on(project, weights, mattes, monkeypatch):
+    """The files have the same names, and other pixels."""
+    from helpers.training import step as steps_of_training
+
+    correct_all(project, mattes)
+    train_and_report(project, weights, **QUICK)
+    checked = lesson_names(project, "checked")
+    half = {pair.image.stem for pair in lesson_of(project).half().checked}
+    stepped = []
+
+    def counted(*arguments, step=steps_of_training.train_step, **settings):
+        stepped.append(1)
+        return step(*arguments, **settings)
+
+    monkeypatch.setattr(steps_of_training, "train_step", counted)
+    one = next(name for name in checked if name not in half)
+    Corrections(project).replace(one, painted_again(mattes[one]))
+    train_and_report(project, weights, **QUICK)
+    assert len(stepped) == 6  # the half has nothing new
+    for name in checked:
+        Corrections(project).replace(name, painted_again(mattes[name], 12))
+    train_and_report(project, weights, **QUICK)
+    assert len(stepped) == 6 + 12
+    for part, count in (("all", 2), ("half", 1)):
+        assert len(list((project.work / "training" / part).glob("replaced-*"))) == count
+
+
+def test_a_second_training_is_refused_before_it_changes_anything(project, weights, mattes):
+    correct_all(project, mattes)
+    train_and_report(project, weights, **QUICK)
+    training = project.work / "training"
+    before = {path: path.read_bytes() for path in training.rglob("*.*") if path.is_file()}
+    name = lesson_names(project, "checked")[0]
+    Corrections(project).replace(name, painted_again(mattes[name]))
+    with alone_in(training):
+        files = sorted(training.rglob("*"))
+        with pytest.raises(ValueError, match="is training there"):
+            train_and_report(project, weights, **QUICK)
+        assert sorted(training.rglob("*")) == files
+    assert {path: path.read_bytes() for path in training.rglob("*.*") if path.is_file()} == before
 
 
 def test_another_correction_trains_anew(weights, mattes, tmp_path):
@@ -175,6 +257,7 @@ def test_composites_are_trained_on_where_there_are_backgrounds(weights, mattes, 
     splits = find_splits(project.work / "training" / "all" / "others.csv")
     assert all(pair.is_cutout for pair in splits["train"].pairs)
     assert len(splits["train"].pairs) == len(lesson_of(project).checked)
+    assert [steps_of(project, part) for part in ("all", "half")] == [2 * (28 // 4), 5 * (14 // 4)]
     photo = splits["train"].pairs[0].image
     with Image.open(photo) as cutout:
         assert cutout.mode == "RGBA"
@@ -202,6 +285,59 @@ def test_a_folder_without_photos_and_one_that_is_not_there_are_refused(weights, 
     for folder, text in (("empty", "no photos there"), ("nowhere", "no such folder")):
         assert main([str(tmp_path / folder), "--weights", str(weights)]) == 2
         assert text in capsys.readouterr().err
+
+
+def test_a_folder_of_which_no_photo_can_be_used_is_told_what_was_found(weights, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("no photo")
+    for step in ([], ["propose"]):
+        assert main([str(folder), *step, "--weights", str(weights)]) == 2
+        printed = capsys.readouterr()
+        assert printed.out.startswith("0 photos\nleft out: 1\n  a.jpg: ")
+        assert f"error: {folder}: none of its photos can be used; put others into it" in printed.err
+    assert not (tmp_path / "photos_mine" / "contact.png").exists()
+
+
+def test_the_commands_that_are_told_hold_for_any_name_and_another_work_folder(weights, mattes, tmp_path):
+    folder, work = tmp_path / "Anna's photos", tmp_path / "other work"
+    (tmp_path / "photos").rename(folder)
+    for place, named in ((None, []), (work, ["--work", str(work)])):
+        project = Project.open(folder, place)
+        look_and_propose(project, weights, 0)
+        correct_all(project, mattes)
+        for file, given in ((None, []), ("my weights.pth", ["--weights", "my weights.pth"])):
+            [line] = [line for line in what_is_next(project, file) if "train" in line]
+            words = shlex.split(line.partition("python -m helpers.mine ")[2])
+            assert words == [str(folder), "train", *named, *given]
+        cut, export = map(shlex.split, commands(project))
+        assert cut[-1] == export[3] == str(project.work / WEIGHTS)
+
+
+def test_the_time_of_both_trainings_is_told(project, mattes):
+    correct_all(project, mattes)
+    project.pace = 0.5
+    # 14 photos to learn from for 40 epochs, 7 for 40: 8 and 7 are one batch; 6 kept out are looked at every time
+    assert training_seconds(project) == pytest.approx(0.5 * (40 * (3 * 14 + 6) + 40 * (3 * 7 + 6)))
+
+
+def test_photos_kept_out_are_asked_for_until_they_are_enough(project, mattes):
+    kept_out = [name for name, photo in project.photos.items() if photo.kept_out]
+    assert len(kept_out) == 6
+    correct_all(project, mattes)
+    assert not any("correct or confirm" in line for line in what_is_next(project))
+    for name in project.photos:
+        project.set(name, doubt=0.0 if name in kept_out else 1.0)
+    Corrections(project).reset(kept_out[0])
+    assert "those kept out, 1 in all" in "".join(what_is_next(project))
+
+
+@pytest.mark.parametrize("count, kept_out", [(1, 0), (2, 1), (9, 3), (17, 5), (18, 6), (24, 6)])
+def test_small_folders_keep_out_a_third_until_it_is_enough_to_tell(tmp_path, count, kept_out):
+    draw_photos(tmp_path / "photos", count)
+    project = Project.open(tmp_path / "photos")
+    look(project, 0)
+    assert sum(photo.kept_out for photo in project.photos.values()) == kept_out
 
 
 def test_nothing_is_written_into_a_folder_and_another_work_folder_can_be_named(weights, mattes, tmp_path):
@@ -237,6 +373,16 @@ def test_a_photo_deleted_meanwhile_stops_nothing(weights, mattes, tmp_path):
     assert waiting not in project.photos
 
 
+def test_a_proposal_for_an_earlier_file_teaches_nothing(project, mattes, tmp_path):
+    correct_all(project, mattes)
+    name = next(name for name, photo in project.photos.items() if not photo.kept_out)
+    project.set(name, sure=True)
+    Corrections(project).reset(name)
+    assert lesson_names(project, "proposed") == [name]
+    os.utime(tmp_path / "photos" / f"{name}.png", ns=(0, 0))
+    assert lesson_names(project, "proposed") == []
+
+
 def test_only_new_photos_are_proposed_again_and_corrections_stay(weights, mattes, tmp_path):
     folder = tmp_path / "photos"
     project = Project.open(folder)
@@ -263,6 +409,23 @@ def test_a_photo_whose_file_has_changed_is_proposed_anew_and_stays_kept_out(weig
     project = Project.open(folder)
     assert look_and_propose(project, weights, 0) == COUNT
     assert {name for name, photo in project.photos.items() if photo.kept_out} == kept_out
+
+
+def test_what_was_corrected_on_an_earlier_file_is_forgotten_and_its_owner_is_told(project, weights, mattes, tmp_path):
+    for name in ("p01", "p02"):
+        Corrections(project).replace(name, mattes[name])
+    photo, _ = draw_portrait(np.random.default_rng(77))
+    Image.fromarray(photo).save(tmp_path / "photos" / "p01.png")
+    os.utime(tmp_path / "photos" / "p02.png", ns=(0, 0))
+    look(project, 0)
+    assert not project.proposal("p01").exists()
+    assert [Corrections(project).how(name) for name in ("p01", "p02")] == [WAITING, CORRECTED]
+    [line] = [line for line in found(project) if "has changed" in line]
+    assert line.startswith("  p01.png: ") and line.endswith("and the photo waits again")
+    look_and_propose(project, weights, 0)
+    Corrections(project).confirm("p01")
+    pair = Corrections(project).pair(project.photos["p01"], Corrections(project).lines())
+    assert np.array_equal(read_pair(pair)[0], photo)
 
 
 def test_a_damaged_state_is_named_and_the_corrections_survive_it(weights, mattes, tmp_path, capsys):

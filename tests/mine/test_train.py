@@ -1,10 +1,14 @@
 """What the trainings of a project are given."""
 
+from pathlib import Path
+
+import pytest
 from PIL import Image
 
 from helpers.datasets.pairs import Pair
+from helpers.mine.lesson import Lesson
 from helpers.mine.project import Project
-from helpers.mine.train import _cutouts
+from helpers.mine.train import _cutouts, parts_of, settings_for
 
 
 def test_cutouts_of_equal_names_in_sub_folders_of_equal_names_are_told_apart(tmp_path):
@@ -17,3 +21,17 @@ def test_cutouts_of_equal_names_in_sub_folders_of_equal_names_are_told_apart(tmp
         pairs.append(Pair(photo, truth, "grey"))
     cutouts = _cutouts(Project(tmp_path / "photos", tmp_path / "work"), pairs)
     assert [Image.open(pair.image).getpixel((20, 20))[0] for pair in cutouts] == [50, 200]
+    Image.new("RGB", (40, 40), (90,) * 3).save(pairs[0].image)
+    cutouts = _cutouts(Project(tmp_path / "photos", tmp_path / "work"), pairs)
+    assert [Image.open(pair.image).getpixel((20, 20))[0] for pair in cutouts] == [90, 200]
+
+
+@pytest.mark.parametrize("photos, epochs, steps", [(14, (40, 40), (40, 40)), (54, (40, 80), (240, 240)),
+                                                   (200, (12, 25), (300, 300))])  # fmt: skip
+def test_half_of_the_photos_are_trained_on_for_as_many_steps(photos, epochs, steps):
+    lesson = Lesson([Pair(Path(f"{number}.jpg"), Path("x")) for number in range(photos)], [], [])
+    parts = parts_of(lesson, settings_for(lesson))
+    assert tuple(config.epochs for _, config in parts.values()) == epochs
+    assert [taught.photos for taught, _ in parts.values()] == [photos, photos // 2]
+    batches = [taught.photos // min(config.batch_size, taught.photos) for taught, config in parts.values()]
+    assert tuple(config.epochs * count for (_, config), count in zip(parts.values(), batches, strict=True)) == steps
