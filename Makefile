@@ -30,7 +30,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 run: $(INSTALLED)
 	@echo "Executing $(NOTEBOOK) with the preset $(PORTRAIT_PRESET); its sections as they come:"
-	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m helpers.notebook $(NOTEBOOK) $(OUT)
+	@PORTRAIT_PRESET=$(PORTRAIT_PRESET) .venv/bin/python -m helpers.notebook "$(NOTEBOOK)" "$(OUT)"
 	@echo "Done: the executed notebook is $(OUT)/$(NOTEBOOK), the cutouts are in $(OUT)/cutouts/"
 
 help:
@@ -47,17 +47,17 @@ format: $(INSTALLED)
 
 test: check
 	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
-	    --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests $(NOTEBOOK)
+	    --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests "$(NOTEBOOK)"
 
 trust: $(INSTALLED)
 	.venv/bin/python -m pytest --long -o faulthandler_timeout=3600 tests/faults
 
 # What is committed: executed with the quick preset, outputs and counts kept, all else stripped.
 notebook: $(INSTALLED)
-	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.notebook --record $(NOTEBOOK) out
+	PORTRAIT_PRESET=quick .venv/bin/python -m helpers.notebook --record "$(NOTEBOOK)" out
 	.venv/bin/python -m helpers.experiments.verdicts docs/claims.md
-	.venv/bin/nbstripout --keep-output --keep-count out/$(NOTEBOOK)
-	cp out/$(NOTEBOOK) $(NOTEBOOK)
+	.venv/bin/nbstripout --keep-output --keep-count "out/$(NOTEBOOK)"
+	cp "out/$(NOTEBOOK)" "$(NOTEBOOK)"
 
 bench: $(INSTALLED)
 	@.venv/bin/python -m benchmarks

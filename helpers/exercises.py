@@ -4,14 +4,16 @@
 answer is unsolved while it is `None`, or a function that returns `None`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import albumentations as A
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from helpers.config import Config
+from helpers.config import Config, load_config
 from helpers.cutout import load_matter
 from helpers.files.photos import read_photo
 from helpers.losses import edge_mask
@@ -62,6 +64,9 @@ def _configuration(answer: Any) -> str:
     _demand(answer.name == "smoke", f"It starts from the preset {answer.name!r}, not from 'smoke'.")
     _demand(answer.image_size == 96, f"The network's input is {answer.image_size} pixels, not 96.")
     _demand(answer.epochs == 1, f"It trains for {answer.epochs} epochs, not for one.")
+    for name, wanted in dataclasses.asdict(load_config("smoke", image_size=96, epochs=1)).items():
+        value = getattr(answer, name)
+        _demand(value == wanted, f"{name} is {value!r}. Leave it as it is in the preset: {wanted!r}.")
     return "Every other number is still the preset's."
 
 
@@ -101,18 +106,37 @@ def _augmentation(answer: Any) -> str:
     _demand(isinstance(transforms, (list, tuple)) and transforms, "Return a list of albumentations transforms.")
     portrait = make_portrait(seed=3, size=128)
     mask = (portrait.matte >= 128).astype(np.uint8) * 255
-    changed = False
-    for seed in range(8):
-        done = A.Compose(list(transforms), seed=seed)(image=np.repeat(mask[..., None], 3, axis=2), mask=mask)
+    photo, upright, angles = np.repeat(mask[..., None], 3, axis=2), _upright(128), []
+    for seed in range(40):
+        done = A.Compose(list(transforms), seed=seed)(image=photo, mask=mask, masks=upright)
         _demand(
             done["image"].shape[:2] == done["mask"].shape[:2] == (128, 128), "The size of the pictures has changed."
         )
         moved = done["image"][..., 0] >= 128
         overlap = (moved & (done["mask"] >= 128)).sum() / max((moved | (done["mask"] >= 128)).sum(), 1)
         _demand(overlap > 0.8, "The photo moves and the mask does not: they no longer lie on each other.")
-        changed |= not np.array_equal(done["mask"], mask)
-    _demand(changed, "The mask is always the same: nothing turns.")
+        angles.append(_turned_by(*done["masks"]))
+    worst = max(np.abs(angles))
+    _demand(worst > 1, "The mask is always upright: nothing turns.")
+    _demand(worst < 15.5, f"It turns by {worst:.0f}°. 15° in either direction are the most.")
+    _demand(min(angles) < -1 and max(angles) > 1, "It always turns in the same direction.")
     return "Photo and mask turn together."
+
+
+def _upright(size: int) -> list[NDArray[np.uint8]]:
+    """Two masks (size, size): a spot in the middle above the centre, and one below it."""
+    masks = []
+    for centre in (size // 5, size - size // 5):
+        masks.append(np.zeros((size, size), np.uint8))
+        masks[-1][centre - 4 : centre + 4, size // 2 - 4 : size // 2 + 4] = 255
+    return masks
+
+
+def _turned_by(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> float:
+    """The angle in degrees, within ±180, by which the masks of `_upright` were turned."""
+    _demand((above >= 128).any() and (below >= 128).any(), "A part of the mask is lost.")
+    down, right = np.argwhere(below >= 128).mean(0) - np.argwhere(above >= 128).mean(0)
+    return float(np.degrees(np.arctan2(right, down)))
 
 
 def _table(answer: Any) -> str:

@@ -1,5 +1,8 @@
-"""environment.yml and pyproject.toml must ask for the same packages."""
+"""environment.yml and pyproject.toml must ask for the same packages; make takes paths with spaces."""
 
+import os
+import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -33,3 +36,13 @@ def test_one_opencv_wheel():
     names = [line for line in PROJECT["dependencies"] if line.startswith("opencv")]
     assert len(names) == 1
     assert names[0].startswith("opencv-python-headless>=")
+
+
+def test_make_hands_on_a_work_folder_with_spaces_in_its_name():
+    command = ["make", "-n", "run", "-o", ".venv/.installed", "PORTRAIT_WORK=/tmp/my work", "PORTRAIT_PRESET=smoke"]
+    shown = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ | {"MAKEFLAGS": ""}
+    )
+    (run,) = (shlex.split(line) for line in shown.stdout.splitlines() if "helpers.notebook" in line)
+    assert run == ["PORTRAIT_PRESET=smoke", ".venv/bin/python", "-m", "helpers.notebook", "Data_Mining_project.ipynb",
+                   "/tmp/my work/out"]  # fmt: skip

@@ -37,6 +37,13 @@ def test_every_solution_is_right(number, capsys):
     assert answered(number, namespace[NAMES[number]], capsys).startswith(f"Exercise {number}: right. ")
 
 
+@pytest.mark.parametrize("transform", [
+    A.Rotate(limit=15), A.Rotate(limit=15, p=1), A.Rotate(limit=5), A.SafeRotate(limit=15), A.Affine(rotate=(-15, 15)),
+])  # fmt: skip
+def test_other_ways_to_turn_are_right_too(transform, capsys):
+    assert answered(4, lambda: [transform], capsys).startswith("Exercise 4: right. ")
+
+
 def mean_factor(steps):
     return [1.0] * steps
 
@@ -46,6 +53,8 @@ WRONG = [
     (1, load_config("quick", image_size=96, epochs=1), "'quick'"),
     (1, load_config("smoke", image_size=64, epochs=1), "64 pixels"),
     (1, load_config("smoke", image_size=96, epochs=2), "2 epochs"),
+    (1, load_config("smoke", image_size=96, epochs=1, network="u2net"), "network is 'u2net'.*'u2net_lite'"),
+    (1, load_config("smoke", image_size=96, epochs=1, batch_size=40), "batch_size is 40.*: 4"),
     (2, lambda classes: classes.mean(), "mean class number"),
     (2, lambda classes: (classes == 1).mean(), "class 1 alone"),
     (2, lambda classes: (classes == 0).mean(), "background"),
@@ -55,6 +64,11 @@ WRONG = [
     (3, lambda hard: np.full((2, 2), hard.mean()), "means of the 2 × 2 blocks"),
     (4, lambda: [], "list of albumentations"),
     (4, lambda: [A.GaussianBlur(p=1)], "nothing turns"),
+    (4, lambda: [A.HorizontalFlip()], "nothing turns"),
+    (4, lambda: [A.VerticalFlip()], "180°"),
+    (4, lambda: [A.Rotate(limit=180, p=1)], r"turns by 1\d\d°"),
+    (4, lambda: [A.Rotate(limit=20)], "turns by (17|18|19|20)°"),
+    (4, lambda: [A.Rotate(limit=(5, 15))], "same direction"),
     (4, lambda: [A.Resize(64, 64)], "size"),
     (4, lambda: [A.Lambda(image=lambda image, **_: image[:, ::-1].copy())], "mask does not"),
     (5, LITE, "not fewer than 900,000"),

@@ -1,6 +1,7 @@
 """Imports point one way: each package of helpers/ builds on those below it, and none on one that builds on it."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 
 from support import ROOT
@@ -63,6 +64,21 @@ def test_no_module_imports_one_of_a_higher_floor():
         if other != "helpers" and FLOOR_OF[part_of(module)] < FLOOR_OF[part_of(other)]
     ]
     assert not upwards
+
+
+def test_the_list_of_modules_is_complete_and_each_builds_on_those_above_it():
+    page = (ROOT / "docs" / "modules.md").read_text(encoding="utf-8")
+    rows = [re.findall(r"`(\w+)/?`", row) for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)]
+    assert sorted(name for row in rows for name in row) == sorted(FLOOR_OF)
+    row_of = {name: number for number, row in enumerate(rows) for name in row}
+    downwards = [
+        f"{module} imports {other}"
+        for module, others in GRAPH.items()
+        if module != "helpers" and not is_program(module)
+        for other in others
+        if other != "helpers" and row_of[part_of(module)] < row_of[part_of(other)]
+    ]
+    assert not downwards
 
 
 def test_nothing_imports_a_command():

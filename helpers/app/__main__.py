@@ -13,7 +13,8 @@ from helpers.cutout import load_matter
 from helpers.startup import begin
 
 try:
-    from helpers.app.interface import USER, is_loopback, page
+    from helpers.app.interface import USER, page
+    from helpers.app.local import is_loopback
 except ModuleNotFoundError as error:
     sys.exit(str(error))
 

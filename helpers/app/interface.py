@@ -1,11 +1,10 @@
 """The web page: a photo in, its cutout out.
 
 from helpers.app import page; page().launch()       # in a notebook
+page().launch(auth=("portrait", PASSWORD))          # in one that a proxy shows, such as JupyterHub's
 """
 
-import ipaddress
 import os
-import re
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ try:
     import gradio as gr
     from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
     from starlette.middleware import Middleware  # of what Gradio is built on
-    from starlette.responses import PlainTextResponse
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from helpers.app.limits import BROKEN, BoundedBodies, SlowLogins
+    from helpers.app.local import LocalNames, LocalOnly, is_loopback
     from helpers.mine.tab import my_photos
 except ModuleNotFoundError as error:
     advice = f'the web page needs gradio ({error}): pip install -e ".[app]"'
@@ -47,36 +45,6 @@ BRUSH_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 The brush of Gradio's ImageEditor draws by PixiJS, which compiles functions: without 'unsafe-eval' it stays empty.
 """
 
-FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
-
-
-class _LocalOnly:
-    """Keeps browsers and the server from asking other servers.
-
-    It adds a policy to all answers and removes references to other servers from pages: the policy alone does not
-    stop a browser from connecting early where a page says rel="preconnect". It refuses addresses in place of files:
-    Gradio would fetch the address or send the visitor there.
-    """
-
-    def __init__(self, app: ASGIApp, policy: bytes):
-        self.app, self.policy = app, policy
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and "://" in scope["path"]:
-            return await PlainTextResponse("only files of this page", 403)(scope, receive, send)
-        is_page = False
-
-        async def send_local(message):
-            nonlocal is_page
-            if message["type"] == "http.response.start":
-                is_page = any(name == b"content-type" and b"text/html" in value for name, value in message["headers"])
-                message = message | {"headers": [*message["headers"], (b"content-security-policy", self.policy)]}
-            elif is_page:  # spaces instead: the header has already named the length
-                message = message | {"body": FOREIGN.sub(lambda found: b" " * len(found[0]), message["body"])}
-            await send(message)
-
-        await self.app(scope, receive, send_local)
-
 
 class Page(gr.Blocks):
     """The page; `launch` cannot make it unsafe."""
@@ -89,18 +57,20 @@ class Page(gr.Blocks):
     ) -> tuple[Any, str, str]:
         """Gradio's `launch`, with this page's limits and look, and nothing shared.
 
-        Raises ValueError for a `server_name` that others can reach unless `auth`, a (user, password), is given.
+        Without `auth`, a (user, password), it answers only under names of this computer (see `LocalNames`). So a page
+        behind a proxy, such as JupyterHub's, needs `auth`. Colab needs none: no browser runs on its machines, and its
+        proxy lets in nobody else. Raises ValueError for a `server_name` that others can reach unless `auth` is given.
         """
         if not is_loopback(server_name) and not auth:
             raise ValueError(f"others can reach {server_name}: set a password, in PORTRAIT_PASSWORD or by --password")
+        guards = [] if auth or gr.utils.colab_check() else [Middleware(LocalNames)]
         policy = BRUSH_POLICY if is_loopback(server_name) or self.has_photos else POLICY
         os.environ["GRADIO_RUN_HISTORY"] = "False"  # an argument of newer Gradios, which older ones refuse
         return super().launch(
             server_name=server_name, auth=auth, share=False, max_file_size=MAX_BYTES, state_session_capacity=1000,
             footer_links=[], enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False,
-            app_kwargs={"openapi_url": None, "middleware": [
-                            Middleware(_LocalOnly, policy=policy), Middleware(SlowLogins), Middleware(BoundedBodies)],
-                        "exception_handlers": BROKEN},
+            app_kwargs={"openapi_url": None, "exception_handlers": BROKEN, "middleware": [
+                Middleware(LocalOnly, policy=policy), *guards, Middleware(SlowLogins), Middleware(BoundedBodies)]},
             theme=gr.themes.Default(font=FONT, font_mono=FONT), css=CSS, head=f"<script>{SCRIPT}</script>",
             **settings,
         )  # fmt: skip
@@ -114,14 +84,6 @@ class Page(gr.Blocks):
 def _refuse_address(file):
     if is_http_url_like(file["path"]):
         raise gr.Error("Only uploaded files are taken.", print_exception=False)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server on this host name or address can be reached from this computer only."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def page(

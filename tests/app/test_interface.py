@@ -310,8 +310,9 @@ def test_no_address_is_fetched_for_a_visitor_nor_is_one_sent_there(way, server):
 ])  # fmt: skip
 def test_only_what_others_cannot_reach_needs_no_password(app, host, alone, capsys):
     from helpers.app.__main__ import main
+    from helpers.app.local import is_loopback
 
-    assert app.is_loopback(host) == alone
+    assert is_loopback(host) == alone
     if not alone:
         with pytest.raises(SystemExit) as ended:
             main(["--host", host])
@@ -325,6 +326,33 @@ def test_nothing_of_what_makes_the_page_safe_can_be_set_aside(app):
     for name, value in (("share", True), ("max_file_size", None), ("mcp_server", True)):
         with pytest.raises(TypeError, match=name):
             app.Page.launch(app.Page.__new__(app.Page), **{name: value})
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:7860", "127.3.2.1", "[::1]:7860", "[::1]"])
+def test_without_a_password_the_page_answers_under_every_name_of_this_computer(host, server):
+    assert answer(f"{server.url}config", headers={"Host": host})[0] == 200
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example:80", "0.0.0.0:7860",
+    "192.168.1.2:7860", "[::2]:7860", "",
+])  # fmt: skip
+def test_without_a_password_no_other_name_leads_to_the_page(host, server):
+    """A web site whose name points to 127.0.0.1 would be one with the page for a browser: DNS rebinding."""
+    for path, data in (("", None), ("config", None), ("gradio_api/queue/join", b"{}"), ("gradio_api/upload", b"")):
+        status, body = answer(server.url + path, data, headers={"Host": host})
+        assert status == 403
+        assert b"PORTRAIT_PASSWORD" in body and b"page().launch(auth=" in body
+
+
+@pytest.mark.parametrize("auth, in_colab, is_guarded", [
+    (None, False, True), (None, True, False), (("portrait", "s3cret"), False, False),
+])  # fmt: skip
+def test_behind_a_proxy_a_password_opens_the_page_and_colab_needs_none(app, auth, in_colab, is_guarded, monkeypatch):
+    monkeypatch.setattr(app.gr.Blocks, "launch", lambda self, **settings: settings)
+    monkeypatch.setattr(app.gr.utils, "colab_check", lambda: in_colab)
+    settings = app.Page.__new__(app.Page).launch(auth=auth)
+    assert (app.LocalNames in [each.cls for each in settings["app_kwargs"]["middleware"]]) == is_guarded
 
 
 @pytest.mark.parametrize("host, has_photos, may_compile", [
@@ -344,6 +372,7 @@ def test_the_command_asks_for_its_password_and_leaves_no_files(app, random_weigh
     with serving(("-m", "helpers.app"), weights=random_weights, temporary=tmp_path) as (process, url):
         assert "s3cret" not in " ".join(process.args)
         assert answer(f"{url}config")[0] == 401
+        assert answer(f"{url}config", headers={"Host": "photos.example"})[0] == 401
         assert upload(url, b"of a stranger")[0] == 401
         friend = urllib.request.build_opener(NO_PROXY, urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
         for password, status in (*[("guessed", 400)] * 4, ("s3cret", 429), ("guessed", 429)):

@@ -1,0 +1,74 @@
+"""Keeps the page to this computer: the names that it answers to, and that nothing is loaded from elsewhere."""
+
+import ipaddress
+import re
+
+from starlette.datastructures import Headers  # of what Gradio is built on
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ADVICE = (
+    "This page has no password. So it answers only on its own computer, at the address that it printed at its start. "
+    "To use it under another name, start it with a password: set the variable PORTRAIT_PASSWORD, or in a notebook "
+    'call page().launch(auth=("portrait", PASSWORD)).'
+)
+"""What a request by another name is told."""
+
+FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server on this host name or address can be reached from this computer only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class LocalNames:
+    """An ASGI middleware that refuses requests by another name than this computer's own, at any port.
+
+    Whoever owns a name may let it point to 127.0.0.1. Then a browser takes the page for a part of their web site, and
+    lets that read and change everything here (DNS rebinding). Browsers send the name as the header Host.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or is_loopback(_without_port(Headers(scope=scope).get("host", ""))):
+            return await self.app(scope, receive, send)
+        await PlainTextResponse(ADVICE, 403)(scope, receive, send)
+
+
+def _without_port(host: str) -> str:
+    """The name or address in a header Host: `[::1]:7860` → `::1`."""
+    return re.sub(r":\d+$", "", host).removeprefix("[").removesuffix("]").lower()
+
+
+class LocalOnly:
+    """An ASGI middleware that keeps browsers and the server from asking other servers.
+
+    It adds a policy to all answers and removes references to other servers from pages: the policy alone does not
+    stop a browser from connecting early where a page says rel="preconnect". It refuses addresses in place of files:
+    Gradio would fetch the address or send the visitor there.
+    """
+
+    def __init__(self, app: ASGIApp, policy: bytes):
+        self.app, self.policy = app, policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "://" in scope["path"]:
+            return await PlainTextResponse("only files of this page", 403)(scope, receive, send)
+        is_page = False
+
+        async def send_local(message: Message) -> None:
+            nonlocal is_page
+            if message["type"] == "http.response.start":
+                is_page = any(name == b"content-type" and b"text/html" in value for name, value in message["headers"])
+                message = {**message, "headers": [*message["headers"], (b"content-security-policy", self.policy)]}
+            elif is_page:  # spaces instead: the header has already named the length
+                message = {**message, "body": FOREIGN.sub(lambda found: b" " * len(found[0]), message["body"])}
+            await send(message)
+
+        await self.app(scope, receive, send_local)
