@@ -1,5 +1,6 @@
 """The tab "My photos" of the page: the steps of `helpers.mine` with buttons, and the brush, by mouse or by keyboard."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class _Answers:
 
     def desk_of(self, path: str) -> MineDesk:
         """The desk of the folder at `path`, or of the folder of the command line where `path` is empty."""
-        chosen = Path(path.strip() or str(self.folder or "")).expanduser()
+        chosen = Path(os.path.expanduser(path.strip() or str(self.folder or "")))
         if not path.strip() and self.folder is None:
             raise gr.Error("Name the folder that holds your photos.", print_exception=False)
         if chosen != self.folder and not self.may_choose():
