@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.config import PRESETS, load_config
-from helpers.experiments.answers import answer_table, scale
+from helpers.experiments.answers import answer_table, pace, scale
 from helpers.experiments.claims import (
     CLAIMS,
     LARGE,
@@ -101,6 +101,8 @@ def _print_tables(rows, claims):
             for region in ("whole", "band"):
                 if portraits in there:
                     print("\n" + claim_table(rows, number, portraits, region))
+        if line := pace(rows, number):
+            print("\n" + line)
         if not claims:
             missing = [name for name in claim.variants if name not in measured]
             print(f"\nclaim {number}, {claim.question}: not measured are {', '.join(missing) or 'none'}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from helpers.experiments.claims import REGIONS, label, values_by_seed
+from helpers.experiments.claims import CLAIMS, REGIONS, label, values_by_seed
 from helpers.experiments.statistics import Paired, holm, paired
 
 SEEDS = 6
@@ -128,6 +128,19 @@ def answer_table(rows: Iterable[dict[str, Any]]) -> str:
             f"{label(question.portraits)} | {answer.seeds} | {interval} | {answer.p:.3f} | {answer.verdict} |"
         )
     return "\n".join(lines)
+
+
+def pace(rows: Iterable[dict[str, Any]], claim: int) -> str:
+    """A line with the seconds of a training step of each variant of a claim, means over the seeds; "" for less than two.
+
+    A range test before the training counts as well.
+    """
+    rows, parts = list(rows), []
+    for name in CLAIMS[claim].variants:
+        runs = {row["seed"]: row["seconds"] / row["steps"] for row in rows if row["variant"] == name and row["steps"]}
+        if runs:
+            parts.append(f"{name} {sum(runs.values()) / len(runs):.2f}")
+    return f"seconds a step, perhaps beside other work: {', '.join(parts)}" if len(parts) > 1 else ""
 
 
 def scale(rows: Iterable[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers.experiments.answers import answer_table, scale
+from helpers.experiments.answers import answer_table, pace, scale
 from helpers.experiments.by_photo import rows_by_photo
 from helpers.experiments.claims import CLAIMS, LEGEND, REGIONS, claim_table, read_results, values_of
 from helpers.files.atomic import whole_file
@@ -69,6 +69,8 @@ def full_report(rows: Sequence[dict]) -> str:
                     parts.append("```\n" + "\n\n".join(tables) + "\n```")
         if parts[-1].startswith("###"):
             parts.append("Not measured yet.")
+        elif line := pace(rows, number):
+            parts.append(line[0].upper() + line[1:] + ".")
     return "\n\n".join(parts) + "\n"
 
 

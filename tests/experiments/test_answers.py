@@ -1,6 +1,6 @@
 import pytest
 
-from helpers.experiments.answers import QUESTIONS, answer_table, answers, scale
+from helpers.experiments.answers import QUESTIONS, answer_table, answers, pace, scale
 from helpers.experiments.by_photo import COMPARED as PHOTO_BY_PHOTO
 from helpers.experiments.claims import CLAIMS, FIELDS, VARIANTS
 
@@ -85,6 +85,18 @@ def test_the_table_has_a_line_for_each_question():
     assert len(lines) == 2 + len(QUESTIONS)
     assert lines[2].startswith("| 1a | Is RMSE better than cross-entropy? | IOU, whole image, real | 6 | +0.0200 [")
     assert lines[3].endswith("| 0 | – | 1.000 | not measured |")
+
+
+def test_the_pace_of_a_claims_variants_is_told():
+    def rows(variant, seed, seconds):
+        return [
+            {"variant": variant, "seed": seed, "seconds": seconds, "steps": 10, "region": region} for region in "ab"
+        ]
+
+    stored = [*rows("report", 0, 10.0), *rows("report", 1, 20.0), *rows("random_start", 0, 5.0), *rows("l1", 0, 1.0)]
+    assert pace(stored, 5) == "seconds a step, perhaps beside other work: random_start 0.50, report 1.50"
+    assert pace(stored[4:], 5) == ""  # nothing to compare it with
+    assert pace([row | {"steps": 0} for row in stored], 5) == ""
 
 
 def test_small_runs_are_called_a_demonstration():
