@@ -131,7 +131,7 @@ def answer_table(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def pace(rows: Iterable[dict[str, Any]], claim: int) -> str:
-    """A line with the seconds of a training step of each variant of a claim, means over the seeds; "" for less than two.
+    """A line with the seconds of a training step of the variants of a claim, means over seeds; "" for less than two.
 
     A range test before the training counts as well.
     """
