@@ -94,11 +94,12 @@ def beside(photo: NDArray[np.uint8], alpha: NDArray) -> list[NDArray[np.uint8]]:
 def find_photos(folder: Path, out: Path) -> tuple[list[Path], int]:
     """The photos in a folder and below it, without those that earlier runs wrote into `out`, should it lie there.
 
-    Files that are no photos, and folders that cannot be read, are named; the number of these folders is returned, too.
+    Files that are no photos and folders that are passed over are named. The number of folders that cannot be read is
+    returned, too.
     Raises FileNotFoundError if there is no photo.
     """
     unread: list[str] = []
-    written = {(out / name).resolve() for name in WRITTEN}
+    written = [(out / name).resolve() for name in WRITTEN]
     paths, passed_over = find_pictures(
         folder, lambda error: unread.append(unread_folder(error)), lambda below: below.resolve() in written
     )
@@ -108,6 +109,9 @@ def find_photos(folder: Path, out: Path) -> tuple[list[Path], int]:
         print(f"passed over, not photos by their names: {in_words(passed_over)}", file=sys.stderr)
     for line in unread:
         print(f"skipped: {line}", file=sys.stderr)
+    for place in written:
+        if place.is_dir() and place.is_relative_to(folder.resolve()):
+            print(f"passed over, what this command writes: {place}", file=sys.stderr)
     return paths, len(unread)
 
 

@@ -20,7 +20,7 @@ from helpers.datasets.splits import lines_left_out
 from helpers.files.atomic import remove_leftovers, whole_file
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import picture_size, read_photo
-from helpers.files.text import fault_of
+from helpers.files.text import fault_of, first_lines
 
 RECORD = "prepared.json"
 """The file that records source and size of a copy, so that two different copies are never mixed."""
@@ -76,6 +76,8 @@ def prepare(
     tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
     failed = [fault for _, copy, _ in tasks if (fault := unlistable(out, copy))]
     tasks = [task for task in tasks if not unlistable(out, task[1])]
+    if not tasks and failed:
+        raise ValueError("\n".join(["none of the pairs can be listed", *first_lines(failed)]))
     if not tasks:
         raise FileNotFoundError(
             f"{folder}: no photo with a ground truth there; `python -m helpers.datasets check` says more"
@@ -173,6 +175,7 @@ def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tupl
     try:
         if _is_current((copy.image, copy.truth), (pair.image, pair.truth)):
             return picture_size(copy.image), []
+        dates = [path.stat().st_mtime_ns for path in (pair.image, pair.truth)]  # before they are read
         # At full size: a JPEG decoded smaller would be less sharp. It would also be up to a pixel off its ground truth
         # if its sides are not multiples of 8.
         photo, alpha, remarks = read_remarked_pair(pair)
@@ -180,13 +183,13 @@ def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tupl
         return fault_of(pair.image, error)
     if pair.is_cutout:
         picture = shrunk_cutout(photo, alpha, size)
-        _save(picture, copy.image, pair.image, "PNG")
+        _save(picture, copy.image, max(dates), "PNG")
         return picture.shape[:2], remarks
     photo, alpha = shrunk(photo, size), shrunk(alpha, size)
     if alpha.max() <= 1:
         alpha = np.zeros_like(alpha)  # a file of 0 and 1 only would be read as a mask of 0 and 1
-    _save(photo, copy.image, pair.image, "JPEG", quality=95, subsampling=0)
-    _save(alpha, copy.truth, pair.truth, "PNG")
+    _save(photo, copy.image, dates[0], "JPEG", quality=95, subsampling=0)
+    _save(alpha, copy.truth, dates[1], "PNG")
     return photo.shape[:2], remarks
 
 
@@ -196,10 +199,10 @@ def _copy_background(task: tuple[Path, Path, int]) -> str | None:
     try:
         if _is_current([place], [path]):
             return None
-        photo = read_photo(path)
+        date, photo = path.stat().st_mtime_ns, read_photo(path)
     except Exception as error:  # as above
         return fault_of(path, error)
-    _save(shrunk(photo, size), place, path, "JPEG", quality=95, subsampling=0)
+    _save(shrunk(photo, size), place, date, "JPEG", quality=95, subsampling=0)
     return None
 
 
@@ -215,12 +218,12 @@ def _same_date(copy: Path, original: Path) -> bool:
     return abs(date - wanted) < (2 * 10**9 if is_rounded else 1000)
 
 
-def _save(array: NDArray[np.uint8], path: Path, original: Path, form: str, **options: int) -> None:
-    """Write a picture with the date of its original, or that of now if the original is no longer there."""
+def _save(array: NDArray[np.uint8], path: Path, date: int, form: str, **options: int) -> None:
+    """Write a picture with the `date` of its original, in nanoseconds, where the file system allows it."""
     with whole_file(path) as temporary:
         Image.fromarray(array).save(temporary, form, **options)
         with suppress(OSError):
-            os.utime(temporary, ns=(original.stat().st_mtime_ns,) * 2)
+            os.utime(temporary, ns=(date, date))
 
 
 def _copy_people(folder: Path, out: Path) -> None:

@@ -64,20 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = f"synthetic-{config.synthetic_count}x{config.synthetic_size}"
     data = {"made": options.work / "data" / name, "real": options.real, "weights": options.weights}
     try:
-        rows = read_results(options.out) if options.out.exists() else []
+        if options.claims and _missing(options, config, data):
+            with alone(options.out):  # and what another command has stored until now is missing no longer
+                failed = _measured(_missing(options, config, data), options, config, data)
+        rows = _stored(options)
         if options.claims:
-            runs = missing_runs(rows, options.claims, options.seeds, config, **data, full=options.with_full)
-            print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs) or 'nothing that is missing'}")
-            print(time_left(rows, runs, config, options.jobs))
-            for run, seed in runs:
-                if not isinstance(VARIANTS[run], Enlargement):
-                    config_of(run, seed, config)  # refuses what this preset cannot measure, before hours of work
-            sizes = {portraits_of(run, data["made"]): 2 if run in LARGE else 1 for run, _ in runs}
-            for folder, times in sizes.items():
-                write_dataset(folder, config.synthetic_count, times * config.synthetic_size, config.seed)
-            with alone(options.out):
-                failed = measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
-            rows = read_results(options.out) if options.out.exists() else []
+            runs = _missing(options, config, data)
+            print(time_left(rows, runs, config, options.jobs) if runs else "nothing is missing")
         _print_tables([row for row in rows if row["preset"] == config.name], options.claims)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
@@ -88,6 +81,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if failed:
         print("failed: " + ", ".join(f"{name}, seed {seed}" for name, seed in failed), file=sys.stderr)
     return 1 if failed else 0
+
+
+def _stored(options):
+    return read_results(options.out) if options.out.exists() else []
+
+
+def _missing(options, config, data):
+    return missing_runs(_stored(options), options.claims, options.seeds, config, **data, full=options.with_full)
+
+
+def _measured(runs, options, config, data):
+    """Do the runs [(variant, seed)], after drawing the portraits for them; returns those that failed."""
+    print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs)}")
+    print(time_left(_stored(options), runs, config, options.jobs))
+    for run, seed in runs:
+        if not isinstance(VARIANTS[run], Enlargement):
+            config_of(run, seed, config)  # refuses what this preset cannot measure, before hours of work
+    sizes = {portraits_of(run, data["made"]): 2 if run in LARGE else 1 for run, _ in runs}
+    for folder, times in sizes.items():
+        write_dataset(folder, config.synthetic_count, times * config.synthetic_size, config.seed)
+    return measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)
 
 
 def _print_tables(rows, claims):

@@ -21,20 +21,20 @@ REMEDIES = {errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE, errno.EROFS: _ELS
 def whole_file(path: Path | str) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` if the block succeeds, and is removed if the block raises.
 
-    So `path` is the old file or the new one, never a part of either. Its folder is made if there is none. If it is a
-    link, the file that it leads to is written. An OSError in the block names `path` and the way out, as in `naming`.
-    Raises OSError for a pipe or a device, which would become a file.
+    So `path` is the old file or the new one, never a part of either. Its folder is made if there is none. A link is
+    replaced as well, and what it leads to stays as it is: it may be somebody's photo or another checkpoint. An OSError
+    in the block names `path` and the way out, as in `naming`. Raises OSError for a pipe or a device, which would become
+    a file.
     """
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise OSError(errno.EINVAL, "is a pipe or a device; name a file", str(path))
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     name = path.name
     if len(os.fsencode(name)) > LONG:
         name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
     temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
     try:
         with naming(path, temporary):
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise OSError(errno.EINVAL, "is a pipe or a device; name a file", str(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             os.replace(temporary, path)

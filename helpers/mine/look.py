@@ -192,14 +192,20 @@ def _keep_out(project: Project, splits: dict[str, str], decided: dict[str, bool]
         by_number = {str(number): person[name] for number, name in enumerate(names)}
         fresh = with_validation({"train": Found(pairs, [], [], [], [])}, by_number)
         chosen = {names[int(pair.image.name)] for pair in fresh["val"].pairs} if "val" in fresh else set()
-        chosen |= _more_kept_out(person, chosen)
+        decided_now = {name for name in project.photos if earlier.get(person[name], name in chosen)}
+        chosen |= _more_kept_out(
+            {name: one for name, one in person.items() if one not in earlier}, decided_now, len(person)
+        )
     for name in project.photos:
         project.set(name, kept_out=earlier.get(person[name], name in chosen))
 
 
-def _more_kept_out(person: dict[str, str], chosen: set[str]) -> set[str]:
-    """Photos to keep out beside the `chosen` ones, whole persons; `person` is {name: person id} of all photos."""
-    third, count = len(person) // 3, len(chosen)
+def _more_kept_out(person: dict[str, str], chosen: set[str], photos: int) -> set[str]:
+    """Photos to keep out beside the `chosen` ones, of so many photos in all, whole persons.
+
+    `person` is {name: person id} of the photos that nothing was decided about before: others may have been trained on.
+    """
+    third, count = photos // 3, len(chosen)
     photos_of: dict[str, list[str]] = {}
     for name in set(person) - chosen:
         photos_of.setdefault(person[name], []).append(name)

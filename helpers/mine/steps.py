@@ -8,12 +8,13 @@ from helpers.mine.correct import CONFIRMED, CORRECTED, OWN, Corrections
 from helpers.mine.lesson import lesson_of, shown
 from helpers.mine.look import look
 from helpers.mine.measure import FEWEST
-from helpers.mine.project import Project, default_work, fingerprint_of
+from helpers.mine.project import Photo, Project, default_work, fingerprint_of, stamp_of
 from helpers.mine.propose import draw_sheet, propose
 from helpers.mine.report import REPORT, commands, measure, write_report
 from helpers.mine.train import parts_of, settings_for, train, training_folder
 from helpers.mine.verdict import Verdict
-from helpers.mine.words import command, counted, in_words
+from helpers.mine.words import command as module_command
+from helpers.mine.words import counted, in_words
 
 FIRST = 10
 """Photos that are worth correcting first, the most doubtful."""
@@ -76,10 +77,16 @@ def look_and_propose(project: Project, weights: Path, workers: int | None = None
 def train_and_report(project: Project, weights: Path, backgrounds: Path | None = None, **changes: Any) -> Verdict:
     """Train on what was corrected, measure and write the report; errors as in `lesson_of` and `train`.
 
-    Raises ValueError, and changes nothing, where another process does so in this project.
+    Raises ValueError, and changes nothing, where another process does so in this project, and where photos have changed
+    since the folder was looked at.
     """
     from helpers.training.lock import alone_in  # torch takes seconds to import
 
+    if changed := [photo.file for photo in project.photos.values() if _is_another(project.photo_file(photo), photo)]:
+        raise ValueError(
+            f"{project.folder}: {counted(len(changed), 'file')}, such as {changed[0]}, changed since the folder was "
+            f"looked at; look at it again: {step_command(project, 'propose')}"
+        )
     lesson = lesson_of(project)
     folder = training_folder(project)
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,6 +94,10 @@ def train_and_report(project: Project, weights: Path, backgrounds: Path | None =
         finished = train(project, weights, lesson, backgrounds, **changes)
         measured = measure(load_matter(weights), finished, lesson.kept_out)
         return write_report(project, lesson, measured, weights, finished)
+
+
+def _is_another(file: Path, photo: Photo) -> bool:
+    return file.is_file() and stamp_of(file) != photo.stamp
 
 
 def found(project: Project) -> list[str]:
@@ -117,7 +128,13 @@ def what_is_next(project: Project, weights: str | None = None) -> list[str]:
             f"about {in_words(60 * count.waiting)}"
         )
     if count.can_train:
-        lines.append(f"next: train, about {in_words(training_seconds(project))}: {train_command(project, weights)}")
+        if count.kept_out < FEWEST:
+            lines.append(
+                f"only {counted(count.kept_out)} kept out: the report can tell from {FEWEST} on whether a training "
+                "helped; add photos, and look at the folder again"
+            )
+        command = step_command(project, "train", weights)
+        lines.append(f"next: train, about {in_words(training_seconds(project))}: {command}")
     if (project.work / REPORT).is_file():
         lines.append(f"the last report: {project.work / REPORT}")
     return lines
@@ -136,14 +153,14 @@ def training_seconds(project: Project) -> float:
     return looks * max(project.pace, 0.02)
 
 
-def train_command(project: Project, weights: str | None = None) -> str:
-    """The command that trains on a project's photos, from the `weights` that the user named, if any."""
-    parts: list[str | Path] = [project.folder, "train"]
+def step_command(project: Project, step: str, weights: str | None = None) -> str:
+    """The command of a step of a project, with the `weights` that the user named, if any."""
+    parts: list[str | Path] = [project.folder, step]
     if project.work.resolve() != default_work(project.folder):
         parts += ["--work", project.work]
     if weights:
         parts += ["--weights", weights]
-    return command("helpers.mine", *parts)
+    return module_command("helpers.mine", *parts)
 
 
 def concluded(project: Project, verdict: Verdict) -> list[str]:

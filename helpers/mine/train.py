@@ -108,8 +108,9 @@ def _begin_with(folder: Path, content: str, title: str) -> None:
     path = folder / CONTENT
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return
+    reason = "photos or corrections have changed" if path.is_file() else "an earlier version did not note its masks"
     if set_aside(folder):
-        tqdm.write(f"{title}: begins anew, as photos or corrections have changed")
+        tqdm.write(f"{title}: begins anew, as {reason}")
     with whole_file(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
 

@@ -302,6 +302,16 @@ def test_a_name_that_is_not_in_utf_8_is_told_before_anything_is_written(folder, 
     }
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_where_no_name_is_in_utf_8_that_is_the_reason(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    save(tmp_path / "set" / "images" / f"{name}.jpg", photo(0))
+    save(tmp_path / "set" / "masks" / f"{name}.png", disc())
+    with pytest.raises(ValueError, match="none of the pairs can be listed\n'.*': the name is not in UTF-8"):
+        prepare(tmp_path / "set", tmp_path / "out", workers=0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_files_without_a_partner_are_told(folder, tmp_path):
     (folder / "masks" / "train" / "b" / "x.png").unlink()
     done = prepare(folder, tmp_path / "out", size=60, workers=0)

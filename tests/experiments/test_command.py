@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 import subprocess
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -588,7 +589,7 @@ def test_the_command_measures_what_is_missing_and_prints_the_tables(faked, tmp_p
     assert "real portraits" not in printed and "claim 1" not in printed
     assert main(command) == 0
     assert len(faked[0]) == 4
-    assert "to be measured: nothing that is missing" in capsys.readouterr().out
+    assert "nothing is missing" in capsys.readouterr().out
 
 
 def test_two_commands_never_write_one_table(faked, tmp_path, capsys):
@@ -600,6 +601,21 @@ def test_two_commands_never_write_one_table(faked, tmp_path, capsys):
     assert faked[0] == [] and not out.exists()
     assert main(command) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["claims.csv"]
+    with alone(out):
+        assert main(command) == 0  # nothing is missing, so nothing is written
+
+
+def test_what_another_command_has_stored_meanwhile_is_not_done_again(faked, tmp_path, monkeypatch):
+    out = tmp_path / "claims.csv"
+
+    @contextmanager
+    def waited(path):
+        add_results(out, [row("hard_truth", 0, region=region) for region in ("whole", "band")])
+        yield
+
+    monkeypatch.setattr(experiments, "alone", waited)
+    assert main(["--claims", "4", "--seeds", "0", "--preset", "smoke", "--out", str(out)]) == 0
+    assert faked[0] == [("exact_truth", 0)]
 
 
 def test_a_row_that_is_stored_twice_is_told(tmp_path, capsys):

@@ -61,13 +61,14 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path, monkey
         pass
 
 
-def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path):
-    (tmp_path / "real.csv").write_text("old")
-    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
-    with whole_file(tmp_path / "link.csv") as temporary:
-        temporary.write_text("new")
-    assert (tmp_path / "real.csv").read_text() == "new"
-    assert (tmp_path / "link.csv").is_symlink()
+def test_what_a_link_leads_to_is_never_written(tmp_path):
+    """It may be the photo that is cut out."""
+    (tmp_path / "photo.png").write_text("photo")
+    (tmp_path / "link.png").symlink_to(tmp_path / "photo.png")
+    with whole_file(tmp_path / "link.png") as temporary:
+        temporary.write_text("cutout")
+    assert (tmp_path / "photo.png").read_text() == "photo"
+    assert (tmp_path / "link.png").read_text() == "cutout"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")

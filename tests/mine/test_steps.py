@@ -340,6 +340,44 @@ def test_small_folders_keep_out_a_third_until_it_is_enough_to_tell(tmp_path, cou
     assert sum(photo.kept_out for photo in project.photos.values()) == kept_out
 
 
+def test_new_photos_of_an_old_project_are_kept_out_until_they_are_enough(tmp_path):
+    """An earlier version kept one of twenty out; those that it trained on stay in the training."""
+    folder = tmp_path / "photos"
+    draw_photos(folder, 20)
+    project = Project.open(folder)
+    look(project, 0)
+    for number, name in enumerate(project.photos):
+        project.set(name, kept_out=number == 0)
+    project.save()
+    draw_photos(tmp_path / "more", 30)
+    for path in (tmp_path / "more").iterdir():
+        if not (folder / path.name).exists():
+            path.rename(folder / path.name)
+    again = Project.open(folder)
+    look(again, 0)
+    kept_out = [name for name, photo in again.photos.items() if photo.kept_out]
+    assert len(kept_out) == 6 and not set(kept_out[1:]) & set(project.photos)
+
+
+def test_a_report_that_cannot_tell_is_foreseen(weights, tmp_path):
+    draw_photos(tmp_path / "few", 9)
+    project = Project.open(tmp_path / "few")
+    look_and_propose(project, weights, 0)
+    for name in project.photos:
+        Corrections(project).confirm(name)
+    assert any(line.startswith("only 3 photos kept out: the report can tell from 6") for line in what_is_next(project))
+
+
+def test_files_that_changed_since_the_folder_was_looked_at_are_told_before_training(weights, project, mattes):
+    correct_all(project, mattes)
+    os.utime(project.folder / "p03.png", ns=(0, 0))
+    with pytest.raises(
+        ValueError, match=r"1 file, such as p03.png, changed since .* look at it again: python -m .* propose"
+    ):
+        train_and_report(project, weights)
+    assert not (project.work / "training").exists()
+
+
 def test_nothing_is_written_into_a_folder_and_another_work_folder_can_be_named(weights, mattes, tmp_path):
     folder = tmp_path / "photos"
     folder.chmod(0o500)
