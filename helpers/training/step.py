@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from helpers.devices import Runtime, free_memory, is_out_of_memory
@@ -58,7 +59,17 @@ def train_step(model, optimizer, batch, loss, runtime, scaler=None, micro_batch=
     return sums
 
 
-def step_in_memory(model, optimizer, batch, loss, runtime, scaler, micro_batch=0, clip=0.0, processes=1):
+def step_in_memory(
+    model: nn.Module,
+    optimizer: Optimizer,
+    batch: Any,
+    loss: Callable[..., dict[str, torch.Tensor]],
+    runtime: Runtime,
+    scaler: torch.amp.GradScaler | None = None,
+    micro_batch: int = 0,
+    clip: float = 0.0,
+    processes: int = 1,
+) -> tuple[dict[str, torch.Tensor], int]:
     """`train_step`, repeated with half as many images at once if memory runs out.
 
     Returns the loss terms, and the number of images at once for the next step. Raises ValueError if a single image is
