@@ -74,8 +74,9 @@ def prepare(
     found = find_splits(folder, truth, layout)
     plan = {split: _planned(split, found[split].pairs, out) for split in found}
     tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
-    failed = [fault for _, copy, _ in tasks if (fault := unlistable(out, copy))]
-    tasks = [task for task in tasks if not unlistable(out, task[1])]
+    faults = [unlistable(out, copy) for _, copy, _ in tasks]
+    failed = [fault for fault in faults if fault]
+    tasks = [task for task, fault in zip(tasks, faults, strict=True) if not fault]
     if not tasks and failed:
         raise ValueError("\n".join(["none of the pairs can be listed", *first_lines(failed)]))
     if not tasks:

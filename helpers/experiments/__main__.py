@@ -67,11 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.claims and _missing(options, config, data):
             with alone(options.out):  # and what another command has stored until now is missing no longer
                 failed = _measured(_missing(options, config, data), options, config, data)
-        rows = _stored(options)
-        if options.claims:
-            runs = _missing(options, config, data)
-            print(time_left(rows, runs, config, options.jobs) if runs else "nothing is missing")
-        _print_tables([row for row in rows if row["preset"] == config.name], options.claims)
+        elif options.claims:
+            print("nothing is missing")
+        _print_tables([row for row in _stored(options) if row["preset"] == config.name], options.claims)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130

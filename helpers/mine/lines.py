@@ -1,12 +1,9 @@
 """The list of the photos that somebody has worked on: `WORK/pairs/corrected.csv`, a line for each."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from helpers.files.csv_file import write_csv
-from helpers.files.text import read_text
+from helpers.files.csv_file import open_csv, write_csv
 from helpers.mine.project import Photo
 
 CORRECTED, CONFIRMED, OWN, WAITING = "corrected", "confirmed", "own mask", "waiting"
@@ -51,7 +48,7 @@ def read_lines(path: Path) -> dict[str, Line]:
     if not path.is_file():
         return {}
     lines = {}
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    reader = open_csv(path)
     for row in reader:
         try:
             values: dict[str, Any] = row | {"revision": int(row["revision"]), "stamp": row.get("stamp") or ""}

@@ -13,8 +13,7 @@ from helpers.mine.propose import draw_sheet, propose
 from helpers.mine.report import REPORT, commands, measure, write_report
 from helpers.mine.train import parts_of, settings_for, train, training_folder
 from helpers.mine.verdict import Verdict
-from helpers.mine.words import command as module_command
-from helpers.mine.words import counted, in_words
+from helpers.mine.words import command, counted, in_words
 
 FIRST = 10
 """Photos that are worth correcting first, the most doubtful."""
@@ -133,8 +132,8 @@ def what_is_next(project: Project, weights: str | None = None) -> list[str]:
                 f"only {counted(count.kept_out)} kept out: the report can tell from {FEWEST} on whether a training "
                 "helped; add photos, and look at the folder again"
             )
-        command = step_command(project, "train", weights)
-        lines.append(f"next: train, about {in_words(training_seconds(project))}: {command}")
+        seconds, line = training_seconds(project), step_command(project, "train", weights)
+        lines.append(f"next: train, about {in_words(seconds)}: {line}")
     if (project.work / REPORT).is_file():
         lines.append(f"the last report: {project.work / REPORT}")
     return lines
@@ -160,7 +159,7 @@ def step_command(project: Project, step: str, weights: str | None = None) -> str
         parts += ["--work", project.work]
     if weights:
         parts += ["--weights", weights]
-    return module_command("helpers.mine", *parts)
+    return command("helpers.mine", *parts)
 
 
 def concluded(project: Project, verdict: Verdict) -> list[str]:
