@@ -189,6 +189,7 @@ def test_everything_can_be_done_by_the_keyboard(chromium, random_weights, projec
         window.until_note("p000.png: waiting")
         keyboard.press("n")
         window.until_note("p001.png")
+        window.page.wait_for_timeout(600)
         keyboard.press("y")
         until(lambda: corrections.how("p001") == CONFIRMED, window.note)
         window.until_note("p002.png")
