@@ -93,10 +93,10 @@ def _measured(runs, options, config, data):
     """Do the runs [(variant, seed)], after drawing the portraits for them; returns those that failed."""
     print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs)}")
     print(time_left(_stored(options), runs, config, options.jobs))
-    for run, seed in runs:
-        if not isinstance(VARIANTS[run], Enlargement):
-            config_of(run, seed, config)  # refuses what this preset cannot measure, before hours of work
-    sizes = {portraits_of(run, data["made"]): 2 if run in LARGE else 1 for run, _ in runs}
+    trained = [(run, seed) for run, seed in runs if not isinstance(VARIANTS[run], Enlargement)]
+    for run, seed in trained:
+        config_of(run, seed, config)  # refuses what this preset cannot measure, before hours of work
+    sizes = {portraits_of(run, data["made"]): 2 if run in LARGE else 1 for run, _ in trained}
     for folder, times in sizes.items():
         write_dataset(folder, config.synthetic_count, times * config.synthetic_size, config.seed)
     return measure_runs(runs, config, **data, jobs=options.jobs, out=options.out)

@@ -144,13 +144,16 @@ def pace(rows: Iterable[dict[str, Any]], claim: int) -> str:
 
 
 def scale(rows: Iterable[dict[str, Any]]) -> str:
-    """One sentence: how large the runs were, and whether that is the protocol's scale."""
+    """How large the trainings were, and whether that is the protocol's scale."""
     rows = list(rows)
     trained = [row for row in rows if row["steps"]]
     steps = max((row["steps"] for row in trained), default=0)
     sizes = " or ".join(f"{size}²" for size in sorted({row["image_size"] for row in trained}))
     seeds = len({row["seed"] for row in trained})
-    done = f"At most {steps} steps, on {sizes} pixels, with {seeds} seeds."
+    done = f"Trained for at most {steps} steps, on {sizes} pixels, with {seeds} seeds."
     if steps < STEPS or seeds < SEEDS:
-        done += f" The protocol asks for {STEPS} steps and {SEEDS} seeds: this is a demonstration, not a measurement."
+        done += (
+            f" The protocol asks for {STEPS} steps and {SEEDS} seeds: what compares trainings is a demonstration, not "
+            "a measurement."
+        )
     return done

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from helpers.experiments.answers import answer_table, pace, scale
 from helpers.experiments.by_photo import rows_by_photo
-from helpers.experiments.claims import CLAIMS, LEGEND, REGIONS, claim_table, read_results, values_of
+from helpers.experiments.claims import (
+    CLAIMS,
+    LEGEND,
+    REGIONS,
+    VARIANTS,
+    Enlargement,
+    claim_table,
+    read_results,
+    values_of,
+)
 from helpers.files.atomic import whole_file
 from helpers.startup import begin
 
@@ -20,23 +29,36 @@ PRESETS = ("protocol", "experiment")
 """Presets whose results are shown: the first that has enough of them."""
 
 ENOUGH = 3
-"""Seeds of the report's recipe that make the results of a preset worth showing: fewer give no useful interval."""
+"""Seeds that make the results of a preset worth showing: fewer give no useful interval."""
 
 
 def rows_of(rows: Sequence[dict], presets: Sequence[str] = PRESETS) -> list[dict]:
-    """The rows of one preset, the first of `presets` with `ENOUGH` seeds: tables mix none. Else raises ValueError."""
+    """The rows to show: of the trainings those of one preset, as tables mix none, and those of the enlargements.
+
+    It is the first of `presets` with `ENOUGH` seeds of the report's recipe; ValueError if none has them. Enlargements,
+    which train nothing, have a choice of their own by the same rule, and may be missing.
+    """
+    enlarged = {name for name, variant in VARIANTS.items() if isinstance(variant, Enlargement)}
+    trained = _of_one_preset([row for row in rows if row["variant"] not in enlarged], "report", presets)
+    if not trained:
+        raise ValueError(
+            f"no results of {' or '.join(presets)} with {ENOUGH} seeds; measure them: python -m helpers.experiments "
+            "--claims 1 2 …"
+        )
+    return trained + _of_one_preset([row for row in rows if row["variant"] in enlarged], "continuous", presets)
+
+
+def _of_one_preset(rows, reference, presets):
+    """The rows of the first of `presets` with `ENOUGH` seeds of the variant `reference`; [] without one."""
     for preset in presets:
         chosen = [row for row in rows if row["preset"] == preset]
-        if len({row["seed"] for row in chosen if row["variant"] == "report"}) >= ENOUGH:
+        if len({row["seed"] for row in chosen if row["variant"] == reference}) >= ENOUGH:
             return chosen
-    raise ValueError(
-        f"no results of {' or '.join(presets)} with {ENOUGH} seeds; measure them: python -m helpers.experiments "
-        "--claims 1 2 …"
-    )
+    return []
 
 
 def stored_rows() -> list[dict]:
-    """All stored results that are shown: the training runs of one preset, and what was compared photo by photo."""
+    """All stored results that are shown: see `rows_of`, and what was compared photo by photo."""
     return [*rows_of(read_results()), *rows_by_photo()]
 
 

@@ -99,7 +99,12 @@ def test_the_pace_of_a_claims_variants_is_told():
     assert pace([row | {"steps": 0} for row in stored], 5) == ""
 
 
-def test_small_runs_are_called_a_demonstration():
-    assert scale(rows("iou", "real", "whole", report=SIX)) == "At most 730 steps, on 160² pixels, with 6 seeds."
+def test_small_trainings_are_called_a_demonstration():
+    large = "Trained for at most 730 steps, on 160² pixels, with 6 seeds."
+    assert scale(rows("iou", "real", "whole", report=SIX)) == large
     assert "a demonstration, not a measurement" in scale(rows("iou", "real", "whole", report=SIX, steps=115))
     assert "a demonstration" in scale(rows("iou", "real", "whole", report=SIX[:3]))
+    assert (
+        scale([*rows("iou", "real", "whole", report=SIX), *rows("grad", "made", "band", steps=0, continuous=(1.0,))])
+        == large
+    )

@@ -474,7 +474,7 @@ def test_missing_photos_and_weights_are_told_before_anything_is_trained(made, tm
 def test_only_the_synthetic_portraits_that_are_needed_are_made(faked, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(experiments, "write_dataset", lambda folder, *numbers: made.append((folder.name, *numbers)))
-    for claims in (["4"], ["8"], ["4", "8"]):
+    for claims in (["6"], ["4"], ["8"], ["4", "6", "8"]):  # claim 6 draws its own
         out = tmp_path / "-".join(claims) / "claims.csv"
         assert main(["--claims", *claims, "--seeds", "0", "--preset", "smoke", "--out", str(out)]) == 0
         assert main(["--claims", *claims, "--seeds", "0", "--preset", "smoke", "--out", str(out)]) == 0  # all is stored

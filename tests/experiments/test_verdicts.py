@@ -4,15 +4,24 @@ from helpers.experiments.claims import CLAIMS
 from helpers.experiments.verdicts import REPORT, full_report, rows_of, stored_rows
 
 
-def test_the_protocols_results_are_shown_where_there_are_enough():
-    def three(preset):
-        return [{"preset": preset, "variant": "report", "seed": seed} for seed in range(3)]
+def three(preset, variant="report"):
+    return [{"preset": preset, "variant": variant, "seed": seed} for seed in range(3)]
 
+
+def test_the_protocols_results_are_shown_where_there_are_enough():
     old, new, other = three("experiment"), three("protocol"), {"preset": "protocol", "variant": "l1", "seed": 3}
     assert rows_of([*old, *new, other, *old]) == [*new, other]
     assert rows_of([*old, *new[:2], other, *three("smoke")]) == old
     with pytest.raises(ValueError, match="no results of protocol or experiment with 3 seeds; measure them"):
         rows_of([*new[:2], other, *three("smoke")])
+
+
+def test_what_trains_nothing_is_shown_by_the_protocol_even_where_the_trainings_are_not():
+    old, new = (three(preset, "continuous") + three(preset, "thresholded") for preset in ("experiment", "protocol"))
+    trained = three("experiment")
+    assert rows_of([*trained, *old, *new]) == [*trained, *new]
+    assert rows_of([*old, *trained, *new[:2]]) == [*trained, *old]
+    assert rows_of([*trained, *new[:2]]) == trained
 
 
 def test_the_committed_page_is_generated_from_the_committed_results():
