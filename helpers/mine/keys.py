@@ -86,7 +86,7 @@ SCRIPT = """
     const action = arrows[key] ? () => move(...arrows[key], event.shiftKey) : keys[key];
     if (!action || (key === " " && event.target.tagName === "BUTTON")) return;
     event.preventDefault();
-    queue = queue.then(action);
+    queue = queue.then(action).catch(console.error);  // a key that fails stops none after it
   });
 })();
 """

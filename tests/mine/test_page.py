@@ -85,6 +85,11 @@ class Window:
     def note(self):
         return self.text("#mine-note")
 
+    def state(self):
+        """What the window knows, to tell why a key did nothing."""
+        told = {box: self.text(box) for box in ("#mine-opened", "#mine-list", "#mine-note", "#mine-progress")}
+        return f"{told}, focus on {self.page.evaluate('document.activeElement.outerHTML.slice(0, 200)')}"
+
     def handle(self):
         """The handle of the compare slider: its middle, across and down, in pixels of the window."""
         box = self.page.locator("#mine-slider .outer").bounding_box()
@@ -189,12 +194,21 @@ def test_everything_can_be_done_by_the_keyboard(chromium, random_weights, projec
         window.until_note("p000.png: waiting")
         keyboard.press("n")
         window.until_note("p001.png")
-        window.page.wait_for_timeout(600)
         keyboard.press("y")
-        until(lambda: corrections.how("p001") == CONFIRMED, window.note)
+        until(lambda: corrections.how("p001") == CONFIRMED, window.state)
         window.until_note("p002.png")
         keyboard.press("p")
         window.until_note("p001.png")
+
+
+def test_a_key_that_finds_nothing_to_paint_on_stops_no_key_after_it(chromium, random_weights, project, tmp_path):
+    with serving_photos(project, random_weights, tmp_path) as (_, url):
+        window = Window(chromium, url)
+        window.page.evaluate("document.activeElement.blur()")
+        window.page.evaluate("document.querySelector('#mine-editor .pixi-target canvas').remove()")
+        window.page.keyboard.press("Space")
+        window.page.keyboard.press("n")
+        until(lambda: "p001.png" in window.note(), window.state)
 
 
 def test_what_is_pressed_before_the_next_photo_is_open_harms_neither(chromium, random_weights, project, tmp_path):
