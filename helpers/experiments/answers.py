@@ -123,9 +123,10 @@ def answer_table(rows: Iterable[dict[str, Any]]) -> str:
     for answer in answers(rows):
         question, gain = answer.question, answer.gain
         interval = "–" if gain.low != gain.low else f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
+        p = f"{answer.p:.3f}" if answer.p >= 0.001 else "< 0.001"
         lines.append(
             f"| {question.name} | {question.text} | {question.metric.upper()}, {REGIONS[question.region]}, "
-            f"{label(question.portraits)} | {answer.seeds} | {interval} | {answer.p:.3f} | {answer.verdict} |"
+            f"{label(question.portraits)} | {answer.seeds} | {interval} | {p} | {answer.verdict} |"
         )
     return "\n".join(lines)
 

@@ -59,7 +59,10 @@ def missing_runs(
         if then is None:
             (heavy if _is_full(name) else light).append((name, seed))
         elif differing := [f"{key} {then[key]!r}, now {now[key]!r}" for key in now if now[key] != then[key]]:
-            raise ValueError(f"{name}, seed {seed}: stored with {', '.join(differing)}; name another file with --out")
+            raise ValueError(
+                f"{name}, seed {seed}: stored with {', '.join(differing)}; name another file with --out, or delete the "
+                "lines of that run to measure it again"
+            )
     return light + heavy * full
 
 

@@ -84,6 +84,7 @@ def test_the_table_has_a_line_for_each_question():
     lines = answer_table(rows("iou", "real", "whole", report=shifted(0.02), cross_entropy=SIX)).splitlines()
     assert len(lines) == 2 + len(QUESTIONS)
     assert lines[2].startswith("| 1a | Is RMSE better than cross-entropy? | IOU, whole image, real | 6 | +0.0200 [")
+    assert lines[2].endswith("| < 0.001 | better by 0.0200 [0.0199, 0.0201] |")  # a p value is never 0
     assert lines[3].endswith("| 0 | – | 1.000 | not measured |")
 
 
