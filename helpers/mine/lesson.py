@@ -1,6 +1,8 @@
 """What a project has to train on: photos that somebody has looked at, sure proposals, and what is kept out."""
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from helpers.datasets.duplicates import digest
@@ -28,11 +30,13 @@ class Lesson(NamedTuple):
     def photos(self) -> int:
         return len(self.checked) + len(self.proposed)
 
-    def content(self) -> str:
-        """A fingerprint of the bytes that are trained on: of every photo and mask but those kept out."""
+    def content(self, backgrounds: Sequence[Path] = ()) -> str:
+        """A fingerprint of the bytes that are trained on: photos and masks, but those kept out, and backgrounds."""
         seen = hashlib.sha256()
-        for pair in self.checked + self.proposed:
-            seen.update(digest(pair.image) + digest(pair.truth))
+        for path in [path for pair in self.checked + self.proposed for path in (pair.image, pair.truth)]:
+            seen.update(digest(path))
+        for path in backgrounds:
+            seen.update(digest(path))
         return seen.hexdigest()
 
     def half(self) -> "Lesson":

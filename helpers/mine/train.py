@@ -21,6 +21,7 @@ from tqdm import tqdm
 from helpers.config import FINAL, Config, load_config, trained_size
 from helpers.cutout import foreground_colours
 from helpers.datasets.duplicates import digest
+from helpers.datasets.layouts import backgrounds_in
 from helpers.datasets.manifests import write_manifest
 from helpers.datasets.pairs import Pair, read_pair
 from helpers.files.atomic import whole_file
@@ -74,7 +75,7 @@ def train(
     """Train on all photos and on half of them, both from the file `weights`; {part: final weight file}.
 
     With `backgrounds`, a folder of pictures, the checked people are also put in front of them. Interrupted, the same
-    call goes on; finished with the same photos, masks and settings, it trains nothing. `changes` are fields of the
+    call goes on; finished with the same pictures, masks and settings, it trains nothing. `changes` are fields of the
     configuration. Only one process may do this in a project at a time, see `helpers.mine.steps.train_and_report`.
     Errors as in `helpers.training.assemble` and `fit`.
     """
@@ -88,7 +89,7 @@ def train(
     for part, (taught, config) in parts.items():
         folder, title = training_folder(project) / part, f"training on {part} of the photos"
         folder.mkdir(parents=True, exist_ok=True)
-        _begin_with(folder, taught.content(), title)
+        _begin_with(folder, taught.content(backgrounds_in(backgrounds) if backgrounds else ()), title)
         finished[part] = _train_one(config, _sources(project, folder, taught, backgrounds), weights, folder, title)
     return finished
 
@@ -108,7 +109,11 @@ def _begin_with(folder: Path, content: str, title: str) -> None:
     path = folder / CONTENT
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return
-    reason = "photos or corrections have changed" if path.is_file() else "an earlier version did not note its masks"
+    reason = (
+        "photos, corrections or backgrounds have changed"
+        if path.is_file()
+        else "an earlier version did not note its masks"
+    )
     if set_aside(folder):
         tqdm.write(f"{title}: begins anew, as {reason}")
     with whole_file(path) as temporary:

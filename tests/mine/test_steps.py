@@ -264,6 +264,15 @@ def test_composites_are_trained_on_where_there_are_backgrounds(weights, mattes, 
         stem = photo.stem.partition("-")[2]
         assert np.array_equal(np.asarray(cutout)[..., 3], (mattes[stem] * 255).astype(np.uint8))
 
+    train_and_report(project, weights, tmp_path / "places", **QUICK)
+    assert not list((project.work / "training").glob("*/replaced-*"))
+    place = sorted((tmp_path / "places").iterdir())[0]
+    with Image.open(place) as picture:
+        other = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    other.save(place)  # another picture under the same name
+    train_and_report(project, weights, tmp_path / "places", **QUICK)
+    assert len(list((project.work / "training").glob("*/replaced-*"))) == 2
+
 
 def test_what_is_bad_in_a_folder_is_named_and_left_out(weights, mattes, tmp_path, capsys):
     folder = tmp_path / "photos"
