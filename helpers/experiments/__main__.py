@@ -20,10 +20,9 @@ from helpers.experiments.claims import (
     LARGE,
     LEGEND,
     RESULTS,
-    VARIANTS,
-    Enlargement,
     claim_table,
     config_of,
+    is_trained,
     read_results,
 )
 from helpers.experiments.runs import alone, measure_runs, missing_runs, time_left
@@ -93,7 +92,7 @@ def _measured(runs, options, config, data):
     """Do the runs [(variant, seed)], after drawing the portraits for them; returns those that failed."""
     print(f"to be measured: {', '.join(f'{name} {seed}' for name, seed in runs)}")
     print(time_left(_stored(options), runs, config, options.jobs))
-    trained = [(run, seed) for run, seed in runs if not isinstance(VARIANTS[run], Enlargement)]
+    trained = [(run, seed) for run, seed in runs if is_trained(run)]
     for run, seed in trained:
         config_of(run, seed, config)  # refuses what this preset cannot measure, before hours of work
     sizes = {portraits_of(run, data["made"]): 2 if run in LARGE else 1 for run, _ in trained}

@@ -82,6 +82,11 @@ LARGE = ("size_320", "size_720")
 """Variants whose synthetic portraits have twice the preset's size: those of 512 pixels would be enlarged to 720."""
 
 
+def is_trained(name: str) -> bool:
+    """Whether the variant `name` is a training run, not an `Enlargement`."""
+    return not isinstance(VARIANTS.get(name), Enlargement)
+
+
 def config_of(name: str, seed: int, preset: Config) -> Config:
     """The configuration of a variant's training run; sizes, batches and epochs are the preset's."""
     changes = VARIANTS[name]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from helpers.config import Config
 from helpers.datasets.layouts import find_pairs
 from helpers.experiments.answers import QUESTIONS
-from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, Enlargement, add_results
+from helpers.experiments.claims import CLAIMS, RESULTS, VARIANTS, add_results, is_trained
 from helpers.experiments.trial import origin_of, run_variant
 from helpers.files.atomic import naming
 from helpers.files.parallel import in_parallel
@@ -79,7 +79,7 @@ def time_left(rows: Iterable[dict[str, Any]], runs: Sequence[tuple[str, int]], c
     if not runs or not trained:
         return left + ("; how long they take is known after the first one" if runs else "")
     usual, total = median(trained), 0.0
-    for name in (name for name, _ in runs if not isinstance(VARIANTS[name], Enlargement)):
+    for name in (name for name, _ in runs if is_trained(name)):
         own = [spent for (other, _), spent in seconds.items() if other == name]
         total += median(own) if own else usual
     return f"{left}, about {total / jobs / 3600:.1f} hours of training at {jobs} at a time"

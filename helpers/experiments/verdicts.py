@@ -10,16 +10,7 @@ from pathlib import Path
 
 from helpers.experiments.answers import answer_table, pace, scale
 from helpers.experiments.by_photo import rows_by_photo
-from helpers.experiments.claims import (
-    CLAIMS,
-    LEGEND,
-    REGIONS,
-    VARIANTS,
-    Enlargement,
-    claim_table,
-    read_results,
-    values_of,
-)
+from helpers.experiments.claims import CLAIMS, LEGEND, REGIONS, claim_table, is_trained, read_results, values_of
 from helpers.files.atomic import whole_file
 from helpers.startup import begin
 
@@ -38,14 +29,13 @@ def rows_of(rows: Sequence[dict], presets: Sequence[str] = PRESETS) -> list[dict
     It is the first of `presets` with `ENOUGH` seeds of the report's recipe; ValueError if none has them. Enlargements,
     which train nothing, have a choice of their own by the same rule, and may be missing.
     """
-    enlarged = {name for name, variant in VARIANTS.items() if isinstance(variant, Enlargement)}
-    trained = _of_one_preset([row for row in rows if row["variant"] not in enlarged], "report", presets)
+    trained = _of_one_preset([row for row in rows if is_trained(row["variant"])], "report", presets)
     if not trained:
         raise ValueError(
             f"no results of {' or '.join(presets)} with {ENOUGH} seeds; measure them: python -m helpers.experiments "
             "--claims 1 2 …"
         )
-    return trained + _of_one_preset([row for row in rows if row["variant"] in enlarged], "continuous", presets)
+    return trained + _of_one_preset([row for row in rows if not is_trained(row["variant"])], "continuous", presets)
 
 
 def _of_one_preset(rows, reference, presets):

@@ -1,8 +1,6 @@
 """What a project has to train on: photos that somebody has looked at, sure proposals, and what is kept out."""
 
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from helpers.datasets.duplicates import digest
@@ -30,13 +28,15 @@ class Lesson(NamedTuple):
     def photos(self) -> int:
         return len(self.checked) + len(self.proposed)
 
-    def content(self, backgrounds: Sequence[Path] = ()) -> str:
-        """A fingerprint of the bytes that are trained on: photos and masks, but those kept out, and backgrounds."""
+    def content(self, backgrounds: bytes = b"") -> str:
+        """A fingerprint of the bytes that are trained on: of every photo and mask but those kept out.
+
+        `backgrounds` are the digests of those that the people are put in front of, and count as well.
+        """
         seen = hashlib.sha256()
-        for path in [path for pair in self.checked + self.proposed for path in (pair.image, pair.truth)]:
-            seen.update(digest(path))
-        for path in backgrounds:
-            seen.update(digest(path))
+        for pair in self.checked + self.proposed:
+            seen.update(digest(pair.image) + digest(pair.truth))
+        seen.update(backgrounds)
         return seen.hexdigest()
 
     def half(self) -> "Lesson":

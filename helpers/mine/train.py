@@ -86,10 +86,11 @@ def train(
     own = {"network": name_of(model), "image_size": trained_size(notes)}
     finished = {}
     parts = parts_of(lesson, settings_for(lesson, **own | changes), backgrounds is not None)
+    places = b"".join(digest(path) for path in backgrounds_in(backgrounds)) if backgrounds else b""
     for part, (taught, config) in parts.items():
         folder, title = training_folder(project) / part, f"training on {part} of the photos"
         folder.mkdir(parents=True, exist_ok=True)
-        _begin_with(folder, taught.content(backgrounds_in(backgrounds) if backgrounds else ()), title)
+        _begin_with(folder, taught.content(places), title)
         finished[part] = _train_one(config, _sources(project, folder, taught, backgrounds), weights, folder, title)
     return finished
 
