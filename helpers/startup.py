@@ -21,6 +21,7 @@ PIXELS_PER_THREAD = 256 * 256
 
 def begin() -> None:
     """Call this first in a program: it sets outputs, memory and the number of computing threads."""
+    open_error_output()
     write_any_character()
     keep_freed_memory()
     limit_threads(thread_limit())
@@ -42,6 +43,15 @@ def begin_worker() -> None:
     """Call this first in a process that is one of several: it uses one core."""
     keep_freed_memory()
     cv2.setNumThreads(0)
+
+
+def open_error_output() -> None:
+    """Let progress and messages go nowhere in a program that was started without an error output.
+
+    Python's `sys.stderr` is None under pythonw, in some services, and after `2>&-` in a shell; writing to it fails.
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the program ends)
 
 
 def write_any_character() -> None:

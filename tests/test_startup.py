@@ -52,6 +52,14 @@ def test_training_tells_of_itself_in_any_encoding(portrait_folder, tmp_path):
     assert b"trained 1 epochs" in done.stdout
 
 
+def test_a_program_without_an_error_output_does_its_work():
+    """As under pythonw, in a service, and after 2>&- in a shell."""
+    lines = "from helpers.startup import begin", "from tqdm import tqdm", "begin()", "print(sum(tqdm([1, 2])))"
+    code = "import sys; sys.stderr = None\n" + "\n".join(lines)
+    done = python("-c", code)
+    assert (done.returncode, done.stdout.split()) == (0, [b"3"])
+
+
 @pytest.mark.parametrize("module", sorted(ROOT.glob("helpers/*/__main__.py")), ids=lambda path: path.parent.name)
 def test_every_program_begins_with_begin(module):
     body = module.read_text(encoding="utf-8").split("def main(")[1]

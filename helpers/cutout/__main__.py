@@ -60,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _pipe(matter: Matter, look: Look) -> int:
     """A photo from the standard input, its PNG to the standard output."""
+    if sys.stdin is None or sys.stdout is None:
+        raise ValueError("standard input or output is closed; give the photo's path instead of -")
     try:
         encoded, note = cut_bytes(matter, sys.stdin.buffer.read(), look, "standard input")
     except Exception as error:  # a decoder may raise anything on a broken file
@@ -86,14 +88,22 @@ def _background(text: str | None) -> str | Image.Image | None:
     return opaque(open_photo(text))
 
 
+def _not_empty(text: str) -> str:
+    """The path in an argument. That of a shell's unset variable is empty, and would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; name a file or folder, or . for the current one")
+    return text
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.cutout", description="Cut people out of photos: transparent PNG files, at the photos' "
         "own size.", epilog="Exit code: 0 all done, 1 some skipped (each named with the reason), 2 nothing begun.",
     )  # fmt: skip
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="photos, folders of photos (with their sub-folders), "
-                        "or - alone: a photo on the standard input, a PNG on the standard output")  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder to write to, sub-folders as in the "
+    parser.add_argument("paths", nargs="+", type=_not_empty, metavar="PATH", help="photos, folders of photos (with "
+                        "their sub-folders), or - alone: a photo on the standard input, a PNG on the standard "
+                        "output")  # fmt: skip
+    parser.add_argument("-o", "--out", type=_not_empty, metavar="OUT", help="folder to write to, sub-folders as in the "
                         "folders given; or a name ending in .png for a single photo. Files of earlier runs are "
                         "replaced there, photos given never. Default: photo_cutout.png beside photo.jpg, "
                         "FOLDER_cutouts/ beside FOLDER")  # fmt: skip

@@ -1,5 +1,6 @@
 """Photos in files and folders, cut out into files: which file is written for which photo, and the work itself."""
 
+import sys
 import threading
 import unicodedata
 from collections import Counter
@@ -52,7 +53,8 @@ def plan(paths: Iterable[Path | str], out: Path | str | None = None) -> Plan:
 
     No two photos get the same output, even where upper and lower case are the same, and no output replaces one of the
     photos. Such outputs are named `photo.jpg.png`, then `photo.jpg-2.png`, in the order of the photos' paths.
-    Raises FileNotFoundError for a missing path and for folders without photos, and ValueError for an impossible `out`.
+    Raises FileNotFoundError for a missing path and for folders without photos, and ValueError for an impossible `out`
+    and for a pipe.
     """
     return _plan([Path(path) for path in paths], Path(out) if out else None)
 
@@ -99,7 +101,7 @@ def cut_files(matter: Matter, outputs: list[tuple[Path, Path]], look: Look, jobs
                 if not is_done:
                     skipped.append(note)
                 if note:
-                    bar.write(note, file=bar.fp)
+                    bar.write(note, file=sys.stderr)
                 bar.update()
         finally:
             pool.shutdown(cancel_futures=True)
@@ -189,6 +191,8 @@ def _pictures_below(folder, place, unread):
 def _existing(path):
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; correct the path of the photos")
+    if not path.is_file():
+        raise ValueError(f"{path}: neither a file nor a folder; give a pipe's photo to the standard input, as -")
     return path
 
 

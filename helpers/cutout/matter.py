@@ -225,7 +225,7 @@ def _fastest(path: Path, device: str | None) -> tuple[Predictor, int]:
 
     (model, notes), runtime = read_network(path), best_runtime(device)
     if runtime.device.type != "cpu" or runtime.amp_dtype or not onnx:
-        return TorchPredictor(model, runtime), trained_size(notes)
+        return TorchPredictor(model, runtime, path), trained_size(notes)
     from helpers.networks.onnx_export import to_onnx
 
     contents = to_onnx(model, {"network": name_of(model)} | notes).SerializeToString()

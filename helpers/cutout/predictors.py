@@ -33,14 +33,17 @@ class Predictor(Protocol):
 
 
 class TorchPredictor:
-    """A copy of a network of `helpers.networks.registry`, made ready to predict on a `helpers.devices.Runtime`."""
+    """A copy of a network of `helpers.networks.registry`, made ready to predict on a `helpers.devices.Runtime`.
 
-    def __init__(self, model: "nn.Module", runtime: "Runtime"):
+    `source` is where its weights come from, as errors name it.
+    """
+
+    def __init__(self, model: "nn.Module", runtime: "Runtime", source: Path | str = "the network"):
         import torch
 
         from helpers.networks.fuse import fused, name_of
 
-        self.runtime = runtime
+        self.runtime, self.source = runtime, source
         layout = torch.contiguous_format if runtime.device.type == "mps" else torch.channels_last  # without gradients
         # in the precision that autocast computes in: it would convert the weights anew for every picture
         self.model = fused(model).to(runtime.device, runtime.amp_dtype).to(memory_format=layout)
@@ -53,8 +56,11 @@ class TorchPredictor:
         from helpers.u2net import outputs_of
 
         with torch.inference_mode():
-            maps = outputs_of(self.model, torch.from_numpy(images), self.runtime)[0]
-        return maps[:, 0].float().cpu().numpy()
+            fused_map = outputs_of(self.model, torch.from_numpy(images), self.runtime)[0]
+        maps = fused_map[:, 0].float().cpu().numpy()
+        if fault := _fault(maps):
+            raise ValueError(f"{self.source}: {fault}; its training went wrong, or it is damaged: take another file")
+        return maps
 
 
 _TAKE = "take a file that python -m helpers.export wrote, or a U²-Net's in ONNX"
@@ -138,11 +144,15 @@ class OnnxPredictor:
             ) from error
         if maps.shape != (len(images), 1, *images.shape[2:]) or maps.dtype.kind != "f":
             raise ValueError(f"{self.path}: its first output is {maps.shape}, not a map of each picture; {_TAKE}")
-        if not -0.01 <= maps.min() <= maps.max() <= 1.01:  # nor if there is no number among them
-            raise ValueError(
-                f"{self.path}: answers with {maps.min():.3g} to {maps.max():.3g}, which is no alpha; {_TAKE}"
-            )
+        if fault := _fault(maps):
+            raise ValueError(f"{self.path}: {fault}; {_TAKE}")
         return maps[:, 0].clip(0, 1).astype(np.float32, copy=False)
+
+
+def _fault(maps):
+    """Why a network's answer is no alpha; None if it is one. A NaN is in no range."""
+    least, most = maps.min(), maps.max()
+    return None if -0.01 <= least <= most <= 1.01 else f"answers with {least:.3g} to {most:.3g}, which is no alpha"
 
 
 def _resized(image, size, interpolation=cv2.INTER_AREA):

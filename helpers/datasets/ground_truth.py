@@ -27,8 +27,20 @@ UNSURE = 255
 """The value of pixels without a sure class in many class masks, such as those along the border."""
 
 
-UNKNOWN = 0.005
-"""The least share of a trimap's pixels that is unknown, 127 or 128."""
+MOST_IDS = 20
+"""The largest class id in a mask of another data set, such as PASCAL VOC's, beside which 255 is `UNSURE`."""
+
+UNKNOWN = 0.02
+"""The least share of a trimap's pixels that is unknown."""
+
+NEAR = 8
+"""How far from 0 or 255 compression and resizing may take the background or the person of a trimap."""
+
+ONE_VALUE = 0.75
+"""The least share of a trimap's unknown pixels that have nearly one value; the others lie at its edges."""
+
+FLAT = 0.2
+"""The least share of pixels between 0 and 255 in a drawing of classes, most of them of a few values."""
 
 LEAST_BACKGROUND = 0.05
 """The least share of background in a ground truth that looks inverted; a close-up may have less."""
@@ -42,7 +54,9 @@ class Remark(StrEnum):
     INVERTED = "ground truths that look inverted"
     NO_BACKGROUND = "ground truths without background"
     ZERO_ONE = "ground truths with 0 and 1 only"
+    FEW_VALUES = "ground truths of a few grey values"
     NOT_CLASSES = "annotations read as grey values"
+    GREY_IDS = "annotations with a palette of greys, read as class ids"
     UNSURE = "annotations with unsure pixels"
 
 
@@ -82,11 +96,11 @@ def read_ground_truth(path: Path, reading: str) -> GroundTruth:
 
     "classes": values from 0 to 8 are class ids, all but 0 are the person. 255 beside them marks unsure pixels, which
     become person or background like the nearest sure pixel. Everything else cannot be class ids and is read as "grey":
-    files whose compression changes values, as JPEG's does; palettes of greys, unless they list the ids in order; other
-    values. Other values in a palette of colours are refused.
+    files whose compression changes values, as JPEG's does; palettes of greys, unless there are nine at most and the
+    first is black; other values. Other values in a palette of colours are refused.
 
     "grey": alpha from 0 to 255, with a palette of greys as it is shown. A file with no value but 0 and 1 is a mask of 0
-    and 1.
+    and 1. Class ids with unsure pixels are refused.
     """
     remarks: list[tuple[str, str]] = []
     if reading == "opacity":
@@ -104,13 +118,23 @@ def _remarks(alpha: NDArray[np.uint8]) -> Iterator[tuple[str, str]]:
         yield Remark.NO_BACKGROUND, f"at least {alpha.min()} of 255"
     elif 0 < alpha.max() <= 128:
         yield Remark.FAINT, f"at most {alpha.max()} of 255"
-    counts = cv2.calcHist([alpha], [0], None, [256], [0, 256]).ravel()
-    middle = counts[127] + counts[128]
-    if counts[0] and counts[255] and middle >= UNKNOWN * alpha.size and middle + counts[0] + counts[255] == alpha.size:
-        yield Remark.TRIMAP, f"only 0, 255, and {middle / alpha.size:.0%} of the pixels between; give the matte"
+    counts = _counts(alpha)
+    middle = counts[NEAR + 1 : -NEAR - 1]
+    inside, has_ends = middle.sum() / alpha.size, counts[: NEAR + 1].any() and counts[-NEAR - 1 :].any()
+    unknown = counts[4 * NEAR : -4 * NEAR]  # further inside than compression takes the values of a mask
+    alike = np.convolve(unknown, np.ones(2 * NEAR + 1)).max()  # the commonest value, and those next to it
+    if has_ends and inside >= UNKNOWN and alike >= ONE_VALUE * middle.sum():
+        yield Remark.TRIMAP, f"{inside:.0%} of the pixels between 0 and 255, nearly all at one value; give the matte"
+    elif alpha.max() > 128 and inside >= FLAT and np.sort(middle)[-3:].sum() >= 0.95 * middle.sum():
+        yield Remark.FEW_VALUES, f"{inside:.0%} of the pixels between 0 and 255, at three values or fewer"
     frame = (alpha[0], alpha[: len(alpha) // 2, 0], alpha[: len(alpha) // 2, -1])
     if all((side >= 128).all() for side in frame) and (alpha < 128).mean() >= LEAST_BACKGROUND:
         yield Remark.INVERTED, "person along the upper edge and both sides of the upper half; 255 must be the person"
+
+
+def _counts(values: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels (H, W) have each value: (256,)."""
+    return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(int)
 
 
 def open_transparent(path: Path) -> Image.Image:
@@ -139,6 +163,15 @@ def _from_grey(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
             f"{path}: {_COLOURS}; save it as grey PNG with 255 where the person is. If every class but 0 is the "
             "person, write classes in the column reading of a manifest.csv"
         )
+    counts = _counts(values)
+    ids, unsure = counts[1 : MOST_IDS + 1].sum(), counts[UNSURE]
+    if ids and unsure and 4 * ids >= unsure and not counts[MOST_IDS + 1 : UNSURE].any() and not is_lossy(picture, path):
+        most = values[values < UNSURE].max()
+        way_out = ", or write classes in the column reading of a manifest.csv" if most < len(CLASSES) else ""
+        raise ValueError(
+            f"{path}: class ids up to {most}, beside which 255 marks unsure pixels, and no matte; save it as grey PNG "
+            f"with 255 where the person is{way_out}"
+        )
     return values, []
 
 
@@ -147,8 +180,13 @@ def _from_classes(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]
     values = _ids(picture) if picture.mode == "P" else grey_values(picture, path)
     is_exact, classes = not is_lossy(picture, path), len(CLASSES)
     if is_exact and values.max() < classes:
-        return np.asarray(cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1], np.uint8), []
-    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(int)
+        alpha = np.asarray(cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        shown = np.unique(np.asarray(picture.convert("L"))) if has_grey_palette(picture) else np.array([0])
+        if len(shown) < 3 or shown.max() < 250:
+            return alpha, []
+        text = f"{path}: every id but 0 is the person; for a matte, write grey in the column reading of a manifest.csv"
+        return alpha, [(Remark.GREY_IDS, text)]
+    counts = _counts(values)
     inside, between, unsure = counts[1:classes].sum(), counts[classes:UNSURE].sum(), counts[UNSURE]
     if not inside and not between:
         return values, []  # 0 and 255: both readings give the same person

@@ -111,9 +111,12 @@ def _line_named(path: Path, reader: csv.DictReader) -> Iterator[None]:
         raise ValueError(f"{path}, line {line}: {error}; correct or remove the line") from error
 
 
-def _is_filled(row: Mapping[str, str]) -> bool:
-    """Whether a row {column: text} is more than the empty cells that spreadsheets leave at the end."""
-    return any(row.values())
+def _is_filled(row: Mapping[str | None, str | None | list[str]]) -> bool:
+    """Whether a row is more than the empty cells that spreadsheets leave at the end.
+
+    It is {column: text}, with the list of the texts beyond the last column under the key None.
+    """
+    return any(cell and "".join(cell).strip() for cell in row.values())
 
 
 def _written(folder: Path, path: Path) -> str:

@@ -12,8 +12,12 @@ FEWER_BITS = (255, 1023, 4095)
 
 _AS_8_BITS = "save it in 8 bits"
 
-FRACTIONS = ((0, 2, 1), (16, 510, 255), (4096, 131070, 65535))
-"""(least, most, white): if nearly all floats are at most `most` and some are above `least`, white is `white`."""
+FRACTIONS = ((0, 1.05, 1), (16, 268, 255), (4096, 68812, 65535))
+"""(least, most, white): if nearly all floats are at most `most`, which is 1.05 times white, and some are above `least`,
+white is `white`."""
+
+PER_CENT = 95, 101
+"""Floats of which the largest lie here may count per cent, as the L of L*a*b* does, or be those of a dark photo."""
 
 
 def in_8_bits(picture: Image.Image) -> Image.Image:
@@ -52,7 +56,7 @@ def _white_of_fractions(values: NDArray[Any]) -> int:
     numbers = values[np.isfinite(values)]
     low, high = np.percentile(numbers, (1, 99)) if numbers.size else (0, 0)
     for least, most, white in FRACTIONS:
-        if least <= max(high, 0) <= most and low >= -0.1 * white:
+        if least <= max(high, 0) <= most and low >= -0.1 * white and not PER_CENT[0] < high < PER_CENT[1]:
             return white
     raise ValueError(f"its floats run from about {low:.3g} to {high:.3g}; white must be 1, 255 or 65535; save it in 8 "
                      "or 16 bits")  # fmt: skip

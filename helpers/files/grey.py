@@ -14,17 +14,19 @@ def grey_values(picture: Image.Image, path: str | Path) -> NDArray[np.uint8]:
     """The values of a PIL picture without colours, as (H, W) uint8; `path` is for the message.
 
     With a palette they are its grey values if all colours in use are grey, otherwise the indices, such as class ids.
-    Raises ValueError for a picture in colour; for one with a palette see `has_colours`.
+    Raises ValueError for a picture in colour, or with transparent parts; for one with a palette of colours see
+    `has_colours`.
     """
+    found = f"mode {picture.mode}"
     if picture.mode == "1" or has_grey_palette(picture):
-        picture = picture.convert("L")
+        if picture.mode == "1" or not _is_transparent(picture):
+            return np.array(picture.convert("L"))
+        found = "a palette with transparent entries"
     elif picture.mode in ("RGB", "LA", "RGBA") and _is_grey(picture):
-        picture = picture.getchannel(0)
-    if picture.mode not in ("L", "P"):
-        raise ValueError(
-            f"{path}: a mask must be one channel of 8 bits, found mode {picture.mode}; save it as grey PNG of 8 bits"
-        )
-    return np.array(picture)
+        return np.array(picture.getchannel(0))
+    elif picture.mode in ("L", "P"):
+        return np.array(picture)
+    raise ValueError(f"{path}: a mask must be one channel of 8 bits, found {found}; save it as grey PNG of 8 bits")
 
 
 def has_colours(picture: Image.Image) -> bool:
@@ -48,6 +50,11 @@ def is_lossy(picture: Image.Image, path: Path | str) -> bool:
     if picture.format == "TIFF":
         return picture.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
     return picture.format not in ("PNG", "BMP", "GIF", "PPM")
+
+
+def _is_transparent(picture):
+    """Whether a picture with a palette uses an entry of it that is not opaque."""
+    return picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255
 
 
 def _is_grey(picture):

@@ -1,7 +1,9 @@
-"""What the headers of JPEG, AVIF and HEIC files say of a photo: how it is turned, its resolution, and its colours."""
+"""What the headers of JPEG, JPEG 2000, AVIF, HEIC and BMP files say: how a photo is turned, resolution, colours."""
 
 import struct
-from typing import Any
+from collections.abc import Iterator
+from io import BytesIO
+from typing import IO, Any
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -54,6 +56,50 @@ def colours_of(picture: ImageFile) -> dict[str, Any]:
     except Exception:  # as in `orientation_of`
         return {}
     return {"icc_profile": profile_of(*_ADOBE_RGB)} if is_adobe_rgb else {}
+
+
+def embedded_profile(picture: ImageFile) -> dict[str, bytes]:
+    """{"icc_profile": …} of an open JPEG 2000 or BMP file, for its `info`; {} without one. Pillow reads neither."""
+    file = picture.fp
+    assert file is not None  # it is open
+    place = file.tell()
+    file.seek(0)
+    try:
+        profile = _bmp_profile(file) if picture.format == "BMP" else _jp2_profile(file)
+    finally:
+        file.seek(place)
+    return {"icc_profile": profile} if profile else {}
+
+
+def _jp2_profile(file: IO[bytes]) -> bytes:
+    """The profile in the box colr, of method 2 or 3, of a JP2 file (ISO 15444-1, I.5.3.3, and 15444-2); b"" without."""
+    described = next((data for kind, data in _boxes(file) if kind == b"jp2h"), b"")
+    colours = (data for kind, data in _boxes(BytesIO(described)) if kind == b"colr")
+    return next((data[3:] for data in colours if data[:1] in (b"\2", b"\3")), b"")
+
+
+def _boxes(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The kind and data of each box of an ISO file; the data of a box of more than `_LONGEST` bytes are left out."""
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if length < 8:  # up to the end of the file, or longer than 4 GiB
+            return
+        data = file.read(length - 8) if length <= _LONGEST else b""
+        file.seek(length - 8 - len(data), 1)
+        yield kind, data
+
+
+def _bmp_profile(file: IO[bytes]) -> bytes:
+    """The profile of a BMP file with a BITMAPV5HEADER that says PROFILE_EMBEDDED ("MBED"); b"" without."""
+    head = file.read(14 + 124)
+    if len(head) < 138 or head[14:18] != struct.pack("<I", 124) or head[70:74] != b"DEBM":
+        return b""
+    offset, length = struct.unpack("<II", head[126:134])
+    file.seek(14 + offset)
+    return file.read(length) if length <= _LONGEST else b""
+
+
+_LONGEST = 2**24  # bytes of a profile, or of the box around it
 
 
 def _numbers(picture: ImageFile) -> tuple[int, int]:

@@ -17,9 +17,9 @@ from helpers.files.bit_depth import check_upper_bits, has_16_bits, in_8_bits
 from helpers.files.claimed_size import check_claimed_size
 from helpers.files.colour_profiles import in_colour
 from helpers.files.grey import grey_values
-from helpers.files.headers import ORIENTATION, colours_of, jpeg_resolution, orientation_of
+from helpers.files.headers import ORIENTATION, colours_of, embedded_profile, jpeg_resolution, orientation_of
 from helpers.files.kinds import first_bytes, kind_of_picture
-from helpers.files.png import read_colour_chunks
+from helpers.files.png import has_late_exif, read_colour_chunks, transparent_grey
 from helpers.files.tiff import RAW, RAW_REASON, numbers_of, opacity_is_named, resolution_of, seek_photo
 
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
@@ -148,7 +148,9 @@ def _open(source, least=None, name=None):
             seek_photo(picture)
             stated = numbers_of(picture) | {"dpi": resolution_of(picture)}
         elif picture.format == "PNG":
-            stated = {"colour_chunks": read_colour_chunks(picture.fp)}
+            stated = {"colour_chunks": read_colour_chunks(picture.fp)} | transparent_grey(picture)
+        elif picture.format in ("JPEG2000", "BMP"):
+            stated = embedded_profile(picture)
         elif picture.format in ("JPEG", "MPO", "AVIF", "HEIF"):
             stated = colours_of(picture)
         size, is_deep = picture.size, has_16_bits(picture)
@@ -235,9 +237,9 @@ def read_reduced(path: Path | str, least: int | None = None) -> tuple[NDArray[np
 def picture_size(path: Path | str) -> tuple[int, int]:
     """(height, width) of a picture file as it is shown, from its header alone; errors as in `open_picture`."""
     with _readable(path), Image.open(path, formats=_formats()) as picture:
-        if picture.format == "TIFF":
-            return _open(path)[1]  # Pillow turns these while it reads them
-        # Not PNG's own method, which decodes the whole picture to look for EXIF data behind it.
+        if picture.format == "TIFF" or picture.format == "PNG" and has_late_exif(picture):
+            return _open(path)[1]  # Pillow turns a TIFF while it reads it, and finds late EXIF data behind the pixels
+        # Not PNG's own method, which decodes every picture to look for EXIF data behind it.
         turned = Image.Image.getexif(picture).get(ORIENTATION, 1) in range(5, 9)
         return picture.size if turned else picture.size[::-1]
 

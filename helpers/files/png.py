@@ -3,11 +3,13 @@
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from itertools import takewhile
+from typing import IO
 
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 _HEADER = 33  # bytes of the signature and the first chunk, IHDR; the colour chunks follow directly
 
@@ -53,21 +55,38 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def read_colour_chunks(file: BinaryIO) -> dict[bytes, bytes]:
+def read_colour_chunks(file: IO[bytes]) -> dict[bytes, bytes]:
     """{kind: data} of those of `COLOUR_CHUNKS` that an open PNG file holds; the reading position stays."""
+    before = takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(file))
+    return {kind: data for kind, data in before if kind in COLOUR_CHUNKS}
+
+
+def has_late_exif(picture: ImageFile) -> bool:
+    """Whether an open PNG file has its EXIF data behind the pixels."""
+    assert picture.fp is not None  # it is open
+    kinds = [kind for kind, _ in _chunks(picture.fp)]
+    return b"eXIf" in kinds and b"IDAT" in kinds[: kinds.index(b"eXIf")]
+
+
+def transparent_grey(picture: ImageFile) -> dict[str, int]:
+    """{"transparency": the grey that is transparent} of an open PNG of 2 or 4 bits, for its `info`; {} for others.
+
+    Pillow spreads the pixels of such a file over 0 to 255, but leaves this number as the file has it.
+    """
+    hidden, spread = picture.info.get("transparency"), {"L;2": 85, "L;4": 17}
+    bits = str(picture.tile[0].args) if picture.tile else ""
+    return {"transparency": hidden * spread[bits]} if isinstance(hidden, int) and bits in spread else {}
+
+
+def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The kind and data of the chunks up to the end; the data of long ones are left out. The reading position stays."""
     place = file.tell()
     file.seek(8)
-    chunks = {kind: data for kind, data in _chunks(file) if kind in COLOUR_CHUNKS}
-    file.seek(place)
-    return chunks
-
-
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The kind and data of the short chunks before the pixels; the data of long ones is left out."""
-    while len(head := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        if kind in (b"IDAT", b"IEND"):
-            return
-        data = file.read(length) if length <= 32 else b""
-        file.seek(length - len(data) + 4, 1)
-        yield kind, data
+    try:
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            data = file.read(length) if length <= 32 else b""
+            file.seek(length - len(data) + 4, 1)
+            yield kind, data
+    finally:
+        file.seek(place)

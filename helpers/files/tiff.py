@@ -18,7 +18,7 @@ RAW_REASON = (
 
 _SUBFILE, _OLD_SUBFILE, _BITS, _PHOTOMETRIC = 254, 255, 258, 262  # TIFF 6.0, section 8
 _ORIENTATION, _RESOLUTION = 274, 282
-_COMPRESSION, _MOST, _PLANES, _TILE_WIDTH = 259, 281, 284, 322
+_COMPRESSION, _MOST, _PLANES = 259, 281, 284
 _SUB_DIRECTORIES, _EXTRA_SAMPLES, _SAMPLE_FORMAT, _DNG_VERSION = 330, 338, 339, 50706
 _REDUCED_OR_MASK = 0b101  # bits of NewSubfileType; bit 1 is "a page of several", as any photo may be
 
@@ -75,13 +75,14 @@ def numbers_of(picture: TiffImageFile) -> dict[str, Any]:
 
     `white` is the number of white, if the file names 12 bits, or names its largest number and that is 2ⁿ - 1.
     `negative` is True if 0 is white and Pillow leaves it so. Raises ValueError for numbers that Pillow would take for
-    others: signed ones of 8 bits, and uncompressed ones of 16 bits with a plane for each colour.
+    others, or whose white is not known: signed ones of 8 or 16 bits, and uncompressed ones of 16 bits with a plane for
+    each colour.
     """
     tags, stated = picture.tag_v2, {}
     most, bits = _first(tags.get(_MOST)), _first(tags.get(_BITS))
-    if bits == 8 and _first(tags.get(_SAMPLE_FORMAT)) == 2:
+    if bits in (8, 16) and _first(tags.get(_SAMPLE_FORMAT)) == 2:
         raise ValueError("its numbers are signed; save it in 8 or 16 bits without sign")
-    if bits == 16 and tags.get(_PLANES) == 2 and tags.get(_COMPRESSION, 1) == 1 and _TILE_WIDTH not in tags:
+    if bits == 16 and tags.get(_PLANES) == 2 and tags.get(_COMPRESSION, 1) == 1:
         raise ValueError("each colour has its own plane of 16 bits; save it with interleaved channels, or compressed")
     if isinstance(most, int) and most > 255 and not most & (most + 1):
         stated["white"] = most

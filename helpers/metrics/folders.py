@@ -13,7 +13,7 @@ from PIL import Image
 from helpers.datasets.ground_truth import CLASSES, read_ground_truth
 from helpers.datasets.pairs import Pair
 from helpers.files.folders import pictures_below
-from helpers.files.grey import grey_values, has_colours
+from helpers.files.grey import grey_values, has_colours, is_lossy
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import open_picture
 from helpers.files.text import fault_of
@@ -29,6 +29,9 @@ from helpers.metrics.table import Score, Scores
 Place = Callable[[Truth], str | int | Path | None]
 FAINT_PREDICTION = "predictions that stay below half"
 FULL_PREDICTION = "predictions without background"
+
+NEARLY = 9
+"""Values of a trimap below it, or above 255 less it, are background and person: in another code, or compressed."""
 
 
 def score_folders(
@@ -181,9 +184,17 @@ def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray
         return transition_band(matte, where)
     if where is None:
         raise ValueError("no trimap of this name")
-    trimap = _grey(open_picture(where), where)
+    picture = open_picture(where)
+    trimap = _grey(picture, where)
     if trimap.shape != matte.shape:
         raise ValueError(_sizes(where, trimap, "its ground truth", matte))
+    counts = np.bincount(trimap.ravel(), minlength=256)
+    nearly = counts[1:NEARLY].sum() + counts[-NEARLY:-1].sum()
+    if 0 < trimap.max() < NEARLY or nearly > counts[0] + counts[-1] or nearly and is_lossy(picture, where):
+        raise ValueError(
+            f"{where}: no trimap, as many values are next to 0 or 255, from 1 to {NEARLY - 1} or {256 - NEARLY} to "
+            "254; save it as PNG of 0, 128 where it is unknown, and 255"
+        )
     return unknown_region(trimap)
 
 

@@ -14,8 +14,11 @@ from helpers.networks.foreign import diagnose
 EXPORTED = ("network", "table", "config")
 """What a .safetensors file of ours tells of a checkpoint besides its weights, as JSON."""
 
-_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
-"""Of weights, and of batch norm's counters."""
+_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""Of weights. Whole numbers are those of quantised networks, without their scales."""
+
+_COUNTERS = ("num_batches_tracked", "n_averaged")
+"""Ends of the names of whole numbers beside weights: those of batch norm and of AveragedModel."""
 
 WRAPPERS = ("model_state_dict", "state_dict", "model_state", "model", "network", "net", "weights", "params", "ema")
 """Keys under which a training program stores the weights beside other things; the first one found counts."""
@@ -69,7 +72,9 @@ def _read_safetensors(path):
         if any(value.is_complex() for value in weights.values()):
             raise ValueError("complex numbers")
         notes = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in EXPORTED}
-    return notes | {"model_state_dict": {key: value.float() for key, value in weights.items()}}
+    return notes | {
+        "model_state_dict": {key: value.float() if value.dtype in _DTYPES else value for key, value in weights.items()}
+    }
 
 
 def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
@@ -111,6 +116,8 @@ def weights_of(state: dict[str, Any], path: Path | str) -> dict[str, torch.Tenso
             f"{path}: NaN or infinite numbers in {len(wrong)} of {len(weights)} weights, first in {wrong[0]}: its "
             "training went wrong; take another file, or a checkpoint from before"
         )
+    if negative := [name for name, value in weights.items() if name.endswith("running_var") and value.min() < 0]:
+        raise ValueError(f"{path}: a negative variance in {negative[0]}: it is damaged; replace it by a whole copy")
     if removed:
         print(f"{path}: {', '.join(removed)} taken off to find the weights", file=sys.stderr)
     return weights
@@ -144,7 +151,8 @@ def _listed(state: dict[Any, Any]) -> str:
 def _is_weight(name: object, value: object) -> bool:
     """Whether this is a name and a plain tensor that stores all its numbers: neither sparse nor expanded."""
     return (
-        isinstance(name, str) and isinstance(value, torch.Tensor) and value.dtype in _DTYPES
+        isinstance(name, str) and isinstance(value, torch.Tensor)
+        and (value.dtype in _DTYPES or value.dtype == torch.int64 and name.endswith(_COUNTERS))
         and value.device.type == "cpu" and value.layout == torch.strided
         and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
     )  # fmt: skip

@@ -6,12 +6,14 @@ import threading
 import time
 import unicodedata
 import weakref
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_matter import LeftHalf
 from PIL import Image
+from tqdm import tqdm
 
 from helpers.cutout.batch import _Room, cut_bytes, cut_files, plan
 from helpers.cutout.output import Look
@@ -325,3 +327,12 @@ def test_the_orientation_is_applied_and_not_written_again(tmp_path):
     red, _, blue = np.moveaxis(np.asarray(cutout, int), -1, 0)
     assert (red > 200)[:9, :5].all()
     assert (blue > 200)[11:, :5].all()
+
+
+def test_a_broken_photo_is_named_without_a_progress_bar_as_well(tmp_path, monkeypatch, capsys):
+    """TQDM_DISABLE switches all bars off."""
+    monkeypatch.setattr("tqdm.tqdm.__init__", partialmethod(tqdm.__init__, disable=True))
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    outputs = [(tmp_path / "broken.jpg", tmp_path / "x.png"), (save(tmp_path / "a.png"), tmp_path / "b.png")]
+    assert cut_files(LeftHalf(), outputs, Look(), jobs=1).done == 1
+    assert "broken.jpg: not a readable picture" in capsys.readouterr().err

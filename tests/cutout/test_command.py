@@ -90,7 +90,8 @@ def test_every_look(options, mode, left, right, loaded, photo, monkeypatch):
     (["photo.webp", "--size", "31"], "needs 32 pixels"), (["photo.webp", "--mask-only", "--trimap"], "not allowed"),
     (["photo.webp", "--mask-only", "--background", "white"], "changes nothing in a mask"),
     (["photo.webp", "-", "-o", "out"], "stands alone"), (["-", "-o", "out"], "stands alone"),
-    (["photo.webp", "--colour", "white"], "unrecognized"),
+    (["photo.webp", "--colour", "white"], "unrecognized"), ([""], "the path is empty"),
+    (["photo.webp", "-o", ""], "the path is empty"),
 ])  # fmt: skip
 def test_wrong_arguments_end_it_with_2(arguments, reason, loaded, photo, monkeypatch, capsys):
     monkeypatch.chdir(photo.parent)
@@ -115,6 +116,14 @@ def test_what_cannot_be_begun_ends_it_with_2(arguments, reason, loaded, photo, m
     assert reason in capsys.readouterr().err
     assert loaded == []
     assert sorted(path.name for path in photo.parent.iterdir()) == ["notes.txt", "photo.webp"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_not_waited_for(loaded, photo, capsys):
+    os.mkfifo(photo.parent / "pipe.jpg")
+    assert main([str(photo.parent / "pipe.jpg")]) == 2
+    assert "pipe.jpg: neither a file nor a folder; give a pipe's photo to the standard input" in capsys.readouterr().err
+    assert loaded == []
 
 
 @pytest.mark.parametrize("path", ["photo.webp", "-"])

@@ -82,6 +82,15 @@ def test_mixed_precision_is_what_autocast_computes(tiny):
     assert np.array_equal(maps, expected[:, 0].float().numpy())
 
 
+def test_a_network_that_answers_with_no_numbers_is_refused_by_its_file(tiny, float32):
+    model = U2Net(tiny).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(3e38)
+    with pytest.raises(ValueError, match=r"huge\.pth: answers with nan to nan, which is no alpha; .*take another file"):
+        TorchPredictor(model, float32, "huge.pth")(pictures())
+
+
 def test_the_name_says_what_computes(tiny, float32):
     assert TorchPredictor(U2Net(LITE), float32).name == "u2net_lite, torch, cpu float32"
     own = [stage._replace(mid=2) for stage in tiny]

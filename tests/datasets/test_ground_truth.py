@@ -124,7 +124,59 @@ def test_a_trimap_in_the_place_of_a_matte_is_told(middle, tmp_path):
     path = saved(tmp_path / "mask.png", np.where(unknown, middle, hard()))
     truth = read_ground_truth(path, "grey")
     assert kinds(truth) == [Remark.TRIMAP]
-    assert f"{unknown.mean():.0%} of the pixels between; give the matte" in truth.remarks[0][1]
+    assert f"{unknown.mean():.0%} of the pixels between 0 and 255, nearly all at one value" in truth.remarks[0][1]
+
+
+def test_a_trimap_in_any_code_or_compression_is_told(tmp_path):
+    trimap = np.where((matte() > 0) & (matte() < 255), 128, hard()).astype(np.uint8)
+    other = np.select([trimap == 128, trimap == 255], [100, 254], 1)
+    larger = cv2.resize(trimap, None, fx=4, fy=4, interpolation=cv2.INTER_LINEAR)
+    for name, array, options in (
+        ("other.png", other, {}), ("noisy.jpg", trimap, {"quality": 85}), ("larger.png", larger, {}),
+    ):  # fmt: skip
+        assert kinds(read_ground_truth(saved(tmp_path / name, array, **options), "grey")) == [Remark.TRIMAP], name
+    for quality in (30, 85):  # mattes and hard masks are none
+        for name, array in (("matte", matte()), ("hard", hard())):
+            path = saved(tmp_path / f"{name}.jpg", array, quality=quality)
+            assert kinds(read_ground_truth(path, "grey")) == []
+
+
+def test_a_drawing_of_classes_in_greys_is_told(tmp_path):
+    drawing = np.repeat([0, 80, 160, 240], 8)[:, None].repeat(32, 1)
+    assert kinds(read_ground_truth(saved(tmp_path / "drawing.png", drawing), "grey")) == [Remark.FEW_VALUES]
+
+
+@pytest.mark.parametrize("person", [1, 8, 15])
+def test_class_ids_with_unsure_pixels_are_no_grey_values(person, tmp_path):
+    """PASCAL VOC marks a border of 255 around objects; as a matte, the border would be the person."""
+    ids = np.where(matte() == 255, person, 0)
+    ids[(matte() > 0) & (matte() < 255)] = 255
+    path = saved(tmp_path / "ids.png", ids)
+    with pytest.raises(
+        ValueError, match=rf"ids\.png: class ids up to {person}, .*; save it as grey PNG with 255"
+    ) as told:
+        read_ground_truth(path, "grey")
+    assert ("write classes in the column reading" in str(told.value)) == (person < 9)
+    faint = hard() | (np.random.default_rng(0).random((SIDE, SIDE)) < 0.02).astype(np.uint8)  # a mask, a little noisy
+    assert np.array_equal(read_ground_truth(saved(tmp_path / "faint.png", faint), "grey").alpha, faint)
+
+
+def test_a_silhouette_in_the_transparency_of_a_palette_is_refused(tmp_path):
+    """What pngquant makes of a black silhouette: all its colours are black."""
+    picture = Image.fromarray((hard() > 0).astype(np.uint8))
+    picture.putpalette([0] * 6)
+    picture.save(tmp_path / "black.png", transparency=bytes([0, 255]))
+    with pytest.raises(ValueError, match=r"black\.png: .* a palette with transparent entries; save it as grey PNG"):
+        read_ground_truth(tmp_path / "black.png", "grey")
+
+
+def test_few_greys_of_a_palette_may_be_ids_or_a_matte(tmp_path):
+    greys = [value for i in range(8) for value in [i * 255 // 7] * 3]
+    path = saved(tmp_path / "greys.png", matte() // 32, greys)
+    truth = read_ground_truth(path, "classes")
+    assert kinds(truth) == [Remark.GREY_IDS] and "for a matte, write grey in the column reading" in truth.remarks[0][1]
+    assert np.array_equal(truth.alpha, np.where(matte() // 32, 255, 0))
+    assert kinds(read_ground_truth(path, "grey")) == []
 
 
 def test_an_inverted_mask_is_told_and_a_person_that_fills_the_picture_is_not(tmp_path):

@@ -136,6 +136,13 @@ def test_as_spreadsheets_write_it(separator, newline, splits, tmp_path):
     assert read_manifest(tmp_path / "mine.csv")["train"].pairs == [splits["train"][0]._replace(category="")]
 
 
+def test_empty_rows_of_any_length_are_passed_over(tmp_path):
+    for name in ("a.jpg", "a.png"):
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text("image,mask\n,,\n  , \na.jpg,a.png\n,,,,\n", encoding="utf-8")
+    assert [pair.image for pair in read_manifest(tmp_path / "manifest.csv")["train"].pairs] == [tmp_path / "a.jpg"]
+
+
 @pytest.mark.parametrize("row, complaint", [
     ("images/one.png", "has more or fewer fields than the first line"),
     ("images/one.png,masks/one.png,train,grey,0,more", "has more or fewer fields than the first line"),

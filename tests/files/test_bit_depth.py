@@ -37,9 +37,11 @@ def test_what_is_no_number_is_black_and_infinite_light_is_white():
     assert np.asarray(in_8_bits(Image.fromarray(values[:, :1]))).tolist() == [[0]]
 
 
-@pytest.mark.parametrize("values", [RAMP / 127.5 - 1, (RAMP - 127.5) / 70, RAMP / 32, RAMP * 8.0, RAMP * 1e6])
+@pytest.mark.parametrize("values", [
+    RAMP / 127.5 - 1, (RAMP - 127.5) / 70, RAMP / 32, RAMP * 8.0, RAMP * 1e6, RAMP / 170, RAMP * 1.57, RAMP / 2.55,
+])  # fmt: skip
 def test_fractions_with_another_white_are_refused(values, tmp_path):
-    """From -1 to 1, standardised, to 8 (darker than any photo to 255), to 2040, to 255 million."""
+    """From -1 to 1, standardised, to 8 (darker than any photo to 255), to 2040, to 255 million, 1.5, 400, 100 %."""
     Image.fromarray(values.astype(np.float32)).save(tmp_path / "float.tif")
     for read in (open_photo, read_photo):
         with pytest.raises(ValueError, match=r"float\.tif: .*its floats run from about .* save it in 8 or 16 bits"):

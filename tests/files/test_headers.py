@@ -70,3 +70,35 @@ def test_colours_that_a_heic_names_by_numbers_are_kept(tmp_path):
     pillow_heif.register_heif_opener()
     Image.new("RGB", (16, 16), GREEN).save(tmp_path / "p3.heic", color_primaries=12, transfer_characteristics=13)
     assert open_photo(tmp_path / "p3.heic").info["colour_chunks"] == {b"cICP": bytes([12, 13, 0, 1])}
+
+
+def stamped(profile):
+    """A JP2 file and a BMP file of 16 by 16 pixels that hold an ICC profile, as {name: bytes}."""
+    picture, buffer = Image.new("RGB", (16, 16), GREEN), io.BytesIO()
+    picture.save(buffer, "JPEG2000")
+    jp2 = buffer.getvalue()
+    start = jp2.index(b"jp2h") - 4
+    (length,) = struct.unpack(">I", jp2[start : start + 4])
+    inside = jp2[start + 8 : start + length]
+    colour = inside.index(b"colr") - 4
+    (old,) = struct.unpack(">I", inside[colour : colour + 4])
+    box = struct.pack(">I4s3B", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    inside = inside[:colour] + box + inside[colour + old :]
+    jp2 = jp2[:start] + struct.pack(">I4s", 8 + len(inside), b"jp2h") + inside + jp2[start + length :]
+    rows = np.full((16, 16, 3), GREEN[::-1], np.uint8).tobytes()
+    head = struct.pack("<IiiHHIIiiII", 124, 16, 16, 1, 24, 0, len(rows), 2835, 2835, 0, 0) + bytes(16)
+    head += b"DEBM" + bytes(48) + struct.pack("<IIII", 4, 124 + len(rows), len(profile), 0)
+    bmp = b"BM" + struct.pack("<IHHI", 138 + len(rows) + len(profile), 0, 0, 138) + head + rows + profile
+    return {"photo.jp2": jp2, "photo.bmp": bmp}
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
+@pytest.mark.parametrize("name", ["photo.jp2", "photo.bmp"])
+def test_the_profile_in_a_jpeg_2000_or_bmp_file_is_kept(name, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (tmp_path / name).write_bytes(stamped(profile)[name])
+    photo = open_photo(tmp_path / name)
+    assert photo.info["icc_profile"] == profile
+    assert np.abs(np.subtract(photo.getpixel((8, 8)), GREEN)).max() <= 2
+    Image.new("RGB", (16, 16), GREEN).save(tmp_path / f"plain_{name}")
+    assert "icc_profile" not in open_photo(tmp_path / f"plain_{name}").info

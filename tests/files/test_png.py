@@ -1,12 +1,15 @@
 """PNG files as Pillow reads them back."""
 
+import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from helpers.files.png import encode_png
+from helpers.files.photos import open_photo, picture_size, read_photo
+from helpers.files.png import _chunk, encode_png
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -53,3 +56,27 @@ def test_a_mask_has_a_resolution_but_no_profile_of_colours():
 def test_what_no_png_can_hold_is_told():
     with pytest.raises(ValueError, match="1000001 × 1 pixels cannot be written as PNG"):
         encode_png(Image.new("L", (1_000_001, 1)))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_transparent_grey_of_a_png_of_few_bits(bits, tmp_path):
+    most = 2**bits - 1
+    rows = np.repeat(np.array([0, most], np.uint8), 8)[None].repeat(4, 0)
+    packed = np.packbits(np.unpackbits(rows[..., None], axis=2)[..., 8 - bits :].reshape(4, -1), axis=1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
+    chunks = ((b"IHDR", struct.pack(">II5B", 16, 4, bits, 0, 0, 0, 0)), (b"tRNS", struct.pack(">H", most)),
+              (b"IDAT", data), (b"IEND", b""))  # fmt: skip
+    (tmp_path / "grey.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*each) for each in chunks))
+    alpha = np.asarray(open_photo(tmp_path / "grey.png"))[..., 3]
+    assert (alpha[:, :8] == 255).all() and (alpha[:, 8:] == 0).all()
+
+
+def test_exif_data_behind_the_pixels_turn_the_size_as_well(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (16, 8)).save(tmp_path / "plain.png")
+    whole = (tmp_path / "plain.png").read_bytes()
+    end = whole.index(b"IEND") - 4
+    (tmp_path / "late.png").write_bytes(whole[:end] + _chunk(b"eXIf", exif.tobytes()[6:]) + whole[end:])
+    assert picture_size(tmp_path / "late.png") == read_photo(tmp_path / "late.png").shape[:2] == (16, 8)
+    assert picture_size(tmp_path / "plain.png") == (8, 16)

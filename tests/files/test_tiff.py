@@ -113,3 +113,34 @@ def test_jpeg_in_the_way_before_technical_note_2(colours, tmp_path):
     assert len(start) == end
     (tmp_path / "scan.tif").write_bytes(start + struct.pack("<3H", 8, 8, 8) + jpeg.getvalue())
     assert np.array_equal(read_photo(tmp_path / "scan.tif"), np.asarray(Image.open(jpeg)))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_numbers_with_a_sign_are_refused(bits, tmp_path):
+    """Nobody knows whether 127, 255 or 65535 is white."""
+    picture = Image.fromarray(np.full((4, 4), 100, np.uint8 if bits == 8 else np.uint16))
+    picture.save(tmp_path / "signed.tif", tiffinfo={339: 2})
+    for read in (open_photo, read_photo):
+        with pytest.raises(ValueError, match=r"signed\.tif: .*its numbers are signed; save it in 8 or 16 bits"):
+            read(tmp_path / "signed.tif")
+
+
+def test_tiles_of_16_bits_with_a_plane_for_each_colour_are_refused(tmp_path):
+    """Pillow reads them as 8 bits."""
+    planes = np.full((3, 16, 16), 40000, "<u2")
+    tags = [(256, 4, 16), (257, 4, 16), (258, 3, None), (259, 3, 1), (262, 3, 2), (277, 3, 3), (284, 3, 2),
+            (322, 4, 16), (323, 4, 16), (324, 4, None), (325, 4, None)]  # fmt: skip
+    behind = 8 + 2 + 12 * len(tags) + 4
+    lists = {258: struct.pack("<3H", 16, 16, 16), 325: struct.pack("<3I", *[512] * 3)}
+    places, extra = {258: behind, 325: behind + 6, 324: behind + 18}, behind + 30
+    lists[324] = struct.pack("<3I", *(extra + 512 * plane for plane in range(3)))
+    entries = b"".join(
+        struct.pack("<HHII", tag, kind, 3, places[tag]) if value is None else struct.pack("<HHII", tag, kind, 1, value)
+        for tag, kind, value in tags
+    )
+    (tmp_path / "tiles.tif").write_bytes(
+        b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + lists[258] + lists[325] + lists[324]
+        + planes.tobytes()
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"tiles\.tif: .*its own plane of 16 bits; save it with interleaved channels"):
+        read_photo(tmp_path / "tiles.tif")

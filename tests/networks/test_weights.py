@@ -179,6 +179,25 @@ def test_weights_that_are_no_numbers_are_refused(number, weights, tmp_path):
         read_weights(tmp_path / "nan.pth")
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.int64])
+def test_whole_numbers_are_no_weights(kind, weights, tmp_path):
+    """As in a quantised network without its scales."""
+    name = next(name for name in weights if name.endswith("weight"))
+    wrong = weights | {name: weights[name].to(kind)}
+    torch.save(wrong, tmp_path / "whole.pth")
+    save_file(wrong, tmp_path / "whole.safetensors")
+    for file in ("whole.pth", "whole.safetensors"):
+        with pytest.raises(ValueError, match=rf"{file}: holds no weights, but the keys "):
+            read_weights(tmp_path / file)
+
+
+def test_a_negative_variance_is_damage(weights, tmp_path):
+    name = next(name for name in weights if name.endswith("running_var"))
+    torch.save(weights | {name: -weights[name]}, tmp_path / "wrong.pth")
+    with pytest.raises(ValueError, match=rf"wrong\.pth: a negative variance in {name}: it is damaged; replace it"):
+        read_weights(tmp_path / "wrong.pth")
+
+
 def test_the_contents_tell_a_safetensors_file_and_not_its_name(weights, tmp_path):
     save_file(weights, tmp_path / "model.pth")
     torch.save(weights, tmp_path / "model.safetensors")
