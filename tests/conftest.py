@@ -83,9 +83,16 @@ def make_run(tiny, portrait_folder, float32):
     return make
 
 
+@pytest.fixture
+def chromium(browser):
+    """A headless Chromium, to look at the page with. In the end its windows are closed: an open one goes on drawing."""
+    yield browser
+    for context in browser.contexts:
+        context.close()
+
+
 @pytest.fixture(scope="module")
-def chromium():
-    """A headless Chromium, to look at the page with."""
+def browser():
     pytest.importorskip("gradio", reason="the web page needs gradio")
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
     path = shutil.which("chromium")

@@ -1,6 +1,7 @@
 """The web page's command: python -m helpers.app [--weights FILE]  → http://127.0.0.1:7860"""
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -60,6 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
                         "page that others can reach it is the only one")  # fmt: skip
     parser.add_argument("--work", type=Path, metavar="DIR", help="its work folder, as python -m helpers.mine names it")
     options = parser.parse_args(arguments)
+    if not 0 <= options.port < 2**16:
+        parser.error(f"--port {options.port}: a port is a number from 0 to {2**16 - 1}")
+    if options.photos and not options.photos.is_dir():
+        parser.error(f"--photos {options.photos}: no such folder")
+    if options.work and not options.photos:
+        parser.error("--work is the work folder of --photos; name that as well")
     try:
         password = password_of(options.password)
     except ValueError as error:
@@ -78,7 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             blocks.block_thread()
         finally:
+            logging.getLogger("uvicorn.error").disabled = True  # it would show what `force_exit` breaks off as an error
             blocks.close(verbose=False)  # before its files are deleted, or it would write new ones
+    except KeyboardInterrupt:  # before the page was up; afterwards it ends as usual
+        return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -120,6 +120,8 @@ def cut_bytes(matter: Matter, data: bytes, look: Look, name: str) -> tuple[bytes
 def reason_of(path: Path | str, error: Exception) -> str:
     """The line that says why there is no cutout of a photo; it always names the photo."""
     text = str(error) or type(error).__name__
+    if isinstance(error, MemoryError) or "allocate" in text:  # by Python, OpenCV or torch
+        text = "not enough memory; a smaller photo, or network input (--size), needs less"
     return text if str(path) in text else f"{path}: {text}"
 
 

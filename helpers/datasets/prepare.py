@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from helpers.datasets.ground_truth import read_ground_truth
 from helpers.datasets.layouts import backgrounds_in, find_splits
 from helpers.datasets.manifests import MANIFEST, unlistable, write_manifest
 from helpers.datasets.pairs import Pair, read_remarked_pair
@@ -23,7 +24,7 @@ from helpers.files.photos import picture_size, read_photo
 from helpers.files.text import fault_of, first_lines
 
 RECORD = "prepared.json"
-"""The file that records source and size of a copy, so that two different copies are never mixed."""
+"""The file that records what a copy is of, so that two different ones are never mixed, and how each mask was read."""
 
 _PEOPLE = ("meta.csv", "annotations/meta.csv", "meta/meta.csv")  # where `helpers.datasets.splits` looks
 
@@ -59,9 +60,9 @@ def prepare(
     in `folder` is touched. `out/manifest.csv` comes last and lists the pairs, with their categories and which are
     rough. Unreadable pictures are left out and named.
 
-    A second call continues an interrupted copy. It writes files anew whose originals have another date than before:
-    every copy has the date of its original. Do not run two at a time into one folder. `truth` and `layout` as in
-    `helpers.datasets.layouts.find_splits`, `workers` as in `helpers.files.parallel.in_parallel`.
+    A second call continues an interrupted copy. It writes files anew whose originals have another date or reading than
+    before: every copy has the date of its original. Do not run two at a time into one folder. `truth` and `layout` as
+    in `helpers.datasets.layouts.find_splits`, `workers` as in `helpers.files.parallel.in_parallel`.
     Before anything is written it raises ValueError for a size below 1, an `out` inside `folder`, and two photos that
     would become one; FileExistsError if `out` holds anything but a copy of the same data at the same size;
     FileNotFoundError if there is no pair; and what `find_splits` raises.
@@ -84,7 +85,8 @@ def prepare(
             f"{folder}: no photo with a ground truth there; `python -m helpers.datasets check` says more"
         )
     backgrounds = _planned_backgrounds(folder, out) if any(pair.is_cutout for pair, _, _ in tasks) else {}
-    _begin(out, {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout})
+    record = {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout}
+    _begin(out, record, {copy.truth.relative_to(out).as_posix(): pair.reading for pair, copy, _ in tasks})
 
     results = list(in_parallel(_copy_pair, tasks, workers, "pairs"))
     failed += [result for result in results if isinstance(result, str)]
@@ -154,18 +156,27 @@ def _places(paths: list[Path], folder: Path, suffix: str) -> dict[Path, Path]:
     return {path: place for place, path in taken.items()}
 
 
-def _begin(out: Path, record: dict) -> None:
-    """Make `out`, or go on with it; refuses one that holds anything else."""
-    text = json.dumps(record, ensure_ascii=False) + "\n"
-    before = (out / RECORD).read_text(encoding="utf-8") if (out / RECORD).is_file() else ""
-    if before != text:
-        if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
-            raise FileExistsError(
-                f"{out}: holds {before.strip() or 'other files'} and not {text.strip()}; nothing in it was changed. "
-                "Choose another folder, or remove this one first"
-            )
+def _begin(out: Path, record: dict, readings: dict[str, str]) -> None:
+    """Make `out`, or go on with it; refuses one that holds anything else.
+
+    Copied ground truths whose reading (`readings`, {place: reading}) is another one than before are removed.
+    """
+    before: dict = {}
+    with suppress(FileNotFoundError, ValueError):
+        before = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    kept = before.pop("readings", {})  # an earlier version kept none
+    if before != record and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+        found, wanted = (json.dumps(each, ensure_ascii=False) for each in (before, record))
+        raise FileExistsError(
+            f"{out}: holds {found if before else 'other files'} and not {wanted}; nothing in it was changed. "
+            "Choose another folder, or remove this one first"
+        )
+    for place in (place for place, reading in readings.items() if kept.get(place, reading) != reading):
+        (out / place).unlink(missing_ok=True)
+    if before != record or kept | readings != kept:
         with whole_file(out / RECORD) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            text = json.dumps(record | {"readings": kept | readings}, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
     for place, _, _ in os.walk(out):
         remove_leftovers(place)
 
@@ -175,7 +186,7 @@ def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tupl
     pair, copy, size = task
     try:
         if _is_current((copy.image, copy.truth), (pair.image, pair.truth)):
-            return picture_size(copy.image), []
+            return picture_size(copy.image), read_ground_truth(pair.truth, pair.reading).remarks
         dates = [path.stat().st_mtime_ns for path in (pair.image, pair.truth)]  # before they are read
         # At full size: a JPEG decoded smaller would be less sharp. It would also be up to a pixel off its ground truth
         # if its sides are not multiples of 8.

@@ -27,8 +27,13 @@ from helpers.experiments.claims import (
 )
 from helpers.experiments.runs import alone, measure_runs, missing_runs, time_left
 from helpers.experiments.trial import portraits_of
+from helpers.experiments.verdicts import stored_rows
 from helpers.startup import begin, begin_training
 from helpers.synthetic.dataset import write_dataset
+
+PROTOCOL = """    python -m helpers.experiments --preset protocol --seeds 0 1 2 3 4 5 \\
+        --claims 1 2 3 4 5 6 7 --real SELFIES --real STREET --weights u2netp.pth --jobs 2"""
+"""The command of docs/protocol.md."""
 
 
 def _parser():
@@ -55,7 +60,10 @@ def _positive(text):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is missing of some claims and print their tables; without --claims, tell what there is to do."""
+    """Measure what is missing of some claims and print their tables; without --claims, tell what there is to do.
+
+    Without --claims and --out the tables are those of docs/claims.md.
+    """
     begin()
     options = _parser().parse_args(arguments)
     config, failed = load_config(options.preset), []
@@ -68,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 failed = _measured(_missing(options, config, data), options, config, data)
         elif options.claims:
             print("nothing is missing")
-        _print_tables([row for row in _stored(options) if row["preset"] == config.name], options.claims)
+        whole_page = not options.claims and options.out == RESULTS
+        rows = stored_rows() if whole_page else [row for row in _stored(options) if row["preset"] == config.name]
+        _print_tables(rows, options.claims)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -120,7 +130,7 @@ def _print_tables(rows, claims):
     if rows:
         print(f"\n{LEGEND}\n\n{scale(rows)} The answers:\n{answer_table(rows)}")
     if not claims:
-        print("\nTo measure what is missing, minutes a run: python -m helpers.experiments --claims 1 2 3 4 5 6 7")
+        print(f"\nTo measure what is missing, minutes a run:\n{PROTOCOL}")
 
 
 if __name__ == "__main__":

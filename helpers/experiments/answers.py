@@ -151,7 +151,7 @@ def scale(rows: Iterable[dict[str, Any]]) -> str:
     steps = max((row["steps"] for row in trained), default=0)
     sizes = " or ".join(f"{size}²" for size in sorted({row["image_size"] for row in trained}))
     seeds = len({row["seed"] for row in trained})
-    done = f"Trained for at most {steps} steps, on {sizes} pixels, with {seeds} seeds."
+    done = f"Trained for at most {steps} steps, on {sizes} pixels, with {seeds} seed{'s' * (seeds != 1)}."
     if steps < STEPS or seeds < SEEDS:
         done += (
             f" The protocol asks for {STEPS} steps and {SEEDS} seeds: what compares trainings is a demonstration, not "

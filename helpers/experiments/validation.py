@@ -117,20 +117,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--empty", type=Path, metavar="DIR", help="places without people")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the input; default: what it was trained at")
     options = parser.parse_args(arguments)
+    if not (options.data or options.strong or options.empty):
+        parser.error("nothing to validate on; name data sets by --data, or places by --empty")
     try:
         matter = load_matter(options.weights, "cpu", options.size)
         rows = [row_of(name, matter, map(read_pair, held_out(folder))) for name, folder in options.data]
         rows += [
             row_of(f"{name}, strong crops", matter, strong_crops(held_out(folder))) for name, folder in options.strong
         ]
-        print("| photos | count | IoU | worst tenth | MAD | MAD in the band |\n|---|---|---|---|---|---|")
-        for row in rows:
-            print(f"| {row.name} | {row.count} | {row.iou:.4f} | {row.worst:.3f} | {row.mad:.4f} | {row.band:.4f} |")
-        print(f"mean IoU of the rows: {np.mean([row.iou for row in rows]):.4f}")
+        if rows:
+            print("| photos | count | IoU | worst tenth | MAD | MAD in the band |\n|---|---|---|---|---|---|")
+            for row in rows:
+                print(
+                    f"| {row.name} | {row.count} | {row.iou:.4f} | {row.worst:.3f} | {row.mad:.4f} | {row.band:.4f} |"
+                )
+            print(f"mean IoU of the rows: {np.mean([row.iou for row in rows]):.4f}")
         if options.empty:
             means = empty_means(matter, empty_places(options.empty))
             print(f"{len(means)} places with nobody: mean alpha {means.mean():.4f}, "
                   f"more than 1 % foreground in {(means > FOREGROUND).mean():.1%}")  # fmt: skip
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -36,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
             f"error: {error.name} is missing; pip install -e '.[export]' brings what exports to ONNX", file=sys.stderr
         )
         return 1
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; {options.out} was not written", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

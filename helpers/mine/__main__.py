@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="train: change a field of "
                         "the preset `mine`, such as epochs=5")  # fmt: skip
     options = parser.parse_args(arguments)
+    if options.step != "train" and (options.backgrounds or options.set):
+        parser.error("--backgrounds and --set are for the step train; the page has a box for backgrounds")
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         changes = dict(parse_setting(text) for text in options.set)

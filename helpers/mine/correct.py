@@ -84,7 +84,15 @@ class Corrections:
         return line if line and line.holds_for(self.project.photos[name]) else None
 
     def base(self, name: str) -> NDArray[np.float32]:
-        """The matte (H, W) in [0, 1] before any stroke: the owner's mask, else the proposal."""
+        """The matte (H, W) in [0, 1] before any stroke: what was there at the first of them, whoever proposes later.
+
+        That is a matte that was confirmed or replaced, else the owner's mask, else the proposal.
+        """
+        if line := self._line(name, self.lines()):
+            is_painted = self._strokes_file(name).is_file()
+            kept = self._base_file(name) if is_painted else self.folder / line.mask
+            if kept.is_file():
+                return (read_grey(kept) / 255).astype(np.float32)
         pair = self.project.own_pair(self.project.photos[name])
         alpha = read_alpha(pair) if pair else read_grey(self.project.proposal(name))
         return (alpha / 255).astype(np.float32)
@@ -109,6 +117,14 @@ class Corrections:
     def _strokes_file(self, name: str) -> Path:
         return self.project.work / "strokes" / f"{name}.png"
 
+    def _base_file(self, name: str) -> Path:
+        """Where the matte lies on which the strokes are."""
+        return self.project.work / "bases" / f"{name}.png"
+
+    def _drop_strokes(self, name: str) -> None:
+        for file in (self._strokes_file(name), self._base_file(name)):
+            file.unlink(missing_ok=True)
+
     def save(
         self, name: str, strokes: NDArray[np.uint8], seen: int | None = None, replace_own: bool = False
     ) -> tuple[int, NDArray[np.float32]]:
@@ -121,9 +137,11 @@ class Corrections:
         """
         strokes = np.asarray(strokes, np.uint8)
         photo = read_photo(self.project.photo_file(self._known(name)))
-        matte = corrected(self.base(name), strokes, photo)
+        base = self.base(name)
+        matte = corrected(base, strokes, photo)
         with self._alone():
             self._begin(name, seen, replace_own)
+            _write_matte(self._base_file(name), base)
             with whole_file(self._strokes_file(name)) as temporary:
                 temporary.write_bytes(encode_png(Image.fromarray(strokes)))
             return self._write(name, matte, CORRECTED), matte
@@ -144,7 +162,7 @@ class Corrections:
         with self._alone():
             self._begin(name, seen, True)
             lines = self.lines()
-            self._strokes_file(name).unlink(missing_ok=True)
+            self._drop_strokes(name)
             if name not in lines:
                 return 0
             return self._note(lines, lines[name]._replace(how=WAITING))
@@ -166,19 +184,20 @@ class Corrections:
                 if copy.is_file() and digest(copy) == digest(self.project.photo_file(photo)):
                     lines[name] = line._replace(stamp=stamp_text(photo))
                 elif line.how != WAITING:
-                    self._strokes_file(name).unlink(missing_ok=True)
+                    self._drop_strokes(name)
                     lines[name] = _next(line._replace(how=WAITING))
                     changed.append(name)
             write_lines(self.table, lines)
         return sorted(changed)
 
     def replace(self, name: str, alpha: NDArray[np.float32]) -> int:
-        """Save a matte (H, W) in [0, 1] made elsewhere as the photo's right one; for scripts."""
+        """Save a matte (H, W) in [0, 1] made elsewhere as the photo's right one; for scripts. Drops earlier strokes."""
         photo = self._known(name)
         if alpha.shape != tuple(photo.size):
             raise ValueError(f"{photo.file}: the matte has the shape {alpha.shape}, the photo {tuple(photo.size)}")
         with self._alone():
             self._begin(name, None, True)
+            self._drop_strokes(name)
             return self._write(name, np.asarray(alpha, np.float32), CORRECTED)
 
     def _known(self, name: str) -> Photo:
@@ -199,7 +218,7 @@ class Corrections:
         if self.how(name, lines) == OWN and not replace_own:
             raise OwnMask(f"{photo.file}: has a mask of yours, {photo.mask}; say that it may be replaced here")
         if name in lines and not lines[name].is_of(photo):
-            self._strokes_file(name).unlink(missing_ok=True)
+            self._drop_strokes(name)
 
     def _write(self, name: str, matte: NDArray[np.float32], how: str) -> int:
         """Write a pair and its line; returns the revision."""
@@ -212,8 +231,7 @@ class Corrections:
         if not is_copied:
             with whole_file(self.folder / image) as temporary:
                 shutil.copyfile(source, temporary)
-        with whole_file(self.folder / mask) as temporary:
-            temporary.write_bytes(encode_png(Image.fromarray((matte * 255).round().astype(np.uint8))))
+        _write_matte(self.folder / mask, matte)
         line = Line(name, image, mask, split, how, before.revision if before else 0, "", stamp)
         return self._note(lines, line)
 
@@ -231,6 +249,12 @@ class Corrections:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
             yield
+
+
+def _write_matte(path: Path, matte: NDArray[np.float32]) -> None:
+    """Write a matte (H, W) in [0, 1] as grey PNG of 8 bits."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(encode_png(Image.fromarray((matte * 255).round().astype(np.uint8))))
 
 
 def _next(line: Line) -> Line:

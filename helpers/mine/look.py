@@ -1,5 +1,7 @@
 """The first step: which photos there are, and which of them cannot be used."""
 
+from collections.abc import Container
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +59,8 @@ def look(project: Project, workers: int | None = None) -> None:
 
     A folder in one of the layouts of `helpers.datasets.layouts` brings its own masks, which are taken over, and its own
     validation split. What earlier steps did for a photo stays, unless its file has changed: then it waits again, and a
-    note tells its owner. Of two photos that are the same the one with a mask stays, else the first by name. Raises
+    note tells its owner. Of two photos that are the same the one with a mask stays, else the
+    one that was there before, else the first by name. Raises
     FileNotFoundError if there is no photo at all, and ValueError for a folder of several layouts or a damaged list of
     corrections.
     """
@@ -92,7 +95,7 @@ def look(project: Project, workers: int | None = None) -> None:
             if earlier:
                 project.proposal(earlier.name).unlink(missing_ok=True)  # it is of the earlier file
         readable.append((photo, each.split, what))
-    left_out |= _twice(readable)
+    left_out |= _twice(readable, before.keys())
     photos = {name: photo for name, photo in sorted(photos.items()) if photo.file not in left_out}
     splits = {photo.name: split for photo, split, _ in readable}
     project.photos, project.left_out, project.notes = photos, left_out, notes
@@ -121,7 +124,7 @@ def _find(project: Project) -> tuple[list[PhotoFile], dict[str, str]]:
         ]
         if not found:
             raise FileNotFoundError(f"{project.folder}: no photos there") from None
-        return found, left_out
+        return _with_earlier_names(project, found), left_out
     found = []
     for split, there in find_splits(project.folder).items():
         for pair in there.pairs:
@@ -130,6 +133,24 @@ def _find(project: Project) -> tuple[list[PhotoFile], dict[str, str]]:
         for path in there.ambiguous:
             left_out[path.relative_to(project.folder).as_posix()] = "shares its name with another file"
     return found, left_out
+
+
+def _with_earlier_names(project: Project, found: list[PhotoFile]) -> list[PhotoFile]:
+    """The photos by the names that they had before: corrections go by names, which a new file may not take or change.
+
+    `p1.jpg` stays `p1` where `p1.png` has come beside it.
+    """
+    earlier = {project.photo_file(photo): photo.name for photo in project.photos.values()}
+    taken = {earlier[each.file].casefold() for each in found if each.file in earlier}
+    named = []
+    for each in found:
+        name = earlier.get(each.file, "")
+        if not name:
+            longer = (f"{each.name}-{number}" for number in count(2))
+            name = next(one for one in chain([each.name], longer) if one.casefold() not in taken)
+            taken.add(name.casefold())
+        named.append(each._replace(name=name))
+    return named
 
 
 def _name(project: Project, path: Path) -> str:
@@ -160,9 +181,12 @@ def _mask_fault(mask: Pair | None, size: tuple[int, int]) -> str:
         return fault_of(mask.truth, error)
 
 
-def _twice(readable: list[tuple[Photo, str, _Seen]]) -> dict[str, str]:
-    """{file: reason} for the photos that show what another one shows; those with masks and by name come first."""
-    ordered = sorted(readable, key=lambda each: (not each[0].mask, each[0].name))
+def _twice(readable: list[tuple[Photo, str, _Seen]], known: Container[str]) -> dict[str, str]:
+    """{file: reason} for the photos that show what another one shows.
+
+    Those with masks come first, then the `known` files, which may be corrected already, then those by name.
+    """
+    ordered = sorted(readable, key=lambda each: (not each[0].mask, each[0].file not in known, each[0].name))
     alike = first_alike([seen.look for _, _, seen in ordered if seen.look is not None])
     first_of_bytes: dict[bytes, int] = {}
     reasons: dict[str, str] = {}

@@ -82,9 +82,10 @@ def train_and_report(project: Project, weights: Path, backgrounds: Path | None =
     from helpers.training.lock import alone_in  # torch takes seconds to import
 
     if changed := [photo.file for photo in project.photos.values() if _is_another(project.photo_file(photo), photo)]:
+        named = None if weights == starting_weights() else str(weights)
         raise ValueError(
             f"{project.folder}: {counted(len(changed), 'file')}, such as {changed[0]}, changed since the folder was "
-            f"looked at; look at it again: {step_command(project, 'propose')}"
+            f"looked at; look at it again: {step_command(project, 'propose', named)}"
         )
     lesson = lesson_of(project)
     folder = training_folder(project)

@@ -40,12 +40,13 @@ class _Answers:
         chosen = Path(os.path.expanduser(path.strip() or str(self.folder or "")))
         if not path.strip() and self.folder is None:
             raise gr.Error("Name the folder that holds your photos.", print_exception=False)
-        if chosen != self.folder and not self.may_choose():
+        is_named = self.folder is not None and chosen.resolve() == self.folder.resolve()
+        if not is_named and not self.may_choose():
             raise gr.Error("Only the folder named when the page was started can be opened.", print_exception=False)
         key = str(chosen.resolve())
         try:
             if key not in self.desks:
-                self.desks[key] = MineDesk(chosen, self.work if chosen == self.folder else None)
+                self.desks[key] = MineDesk(chosen, self.work if is_named else None)
             return self.desks[key]
         except (ValueError, OSError) as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -67,7 +68,7 @@ class _Answers:
 
     def state_of(self, desk: MineDesk) -> tuple:
         """What comes next, and copies of the report and the contact sheet where they exist."""
-        lines = "\n".join(what_is_next(desk.project))
+        lines = "\n".join(what_is_next(desk.project, self.weights))
         there = [desk.project.work / name for name in (REPORT, SHEET) if (desk.project.work / name).is_file()]
         copies = tempfile.mkdtemp() if there else ""  # the page hands out temporary files only
         return lines, [shutil.copy(file, copies) for file in there] or None
@@ -91,7 +92,7 @@ class _Answers:
             if step == "train" and backgrounds.strip():
                 if not self.may_choose():
                     raise gr.Error("Backgrounds can be named on this computer only.", print_exception=False)
-                options["backgrounds"] = backgrounds.strip()
+                options["backgrounds"] = os.path.expanduser(backgrounds.strip())
             self.jobs[key] = desk.start(step, **options)
             return gr.Timer(EVERY, active=True), "started"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helpers.files.kinds import first_bytes, kind_of
 
-DAMAGED = "delete it or replace it by a whole copy"
+DAMAGED = "name the weight file, or replace it by a whole copy"
 
 _MAGIC = {
     b"\x89HDF": ("an HDF5 file, as Keras writes it", "take the PyTorch weights of this network"),
@@ -36,6 +36,8 @@ def diagnose(path: Path | str, error: Exception) -> tuple[str, str]:
         if start.startswith(magic):
             return kind
     if start[:1] == b"\x08" and start[2:3] in (b"\x12", b"\x1a", b":", b"B"):  # its first fields: version and producer
+        if Path(path).suffix.lower() == ".onnx":
+            return "an ONNX model, which can cut out and nothing else", "name the checkpoint that it was made from"
         return "an ONNX model", "let its name end in .onnx"
     if start[257:262] == b"ustar":
         return "a tar archive", "unpack it, and name the file in it"

@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.training", description=main.__doc__)
     parser.add_argument("--preset", choices=list(PRESETS), help="default: $PORTRAIT_PRESET, else quick")
-    parser.add_argument("--data", required=True, action="append", metavar="DIR[,weight=2][,rough=true][,layout=NAME]",
-                        help="a data set; several are mixed")  # fmt: skip
+    parser.add_argument("--data", required=True, action="append", help="a data set; several are mixed",
+                        metavar="DIR[,weight=2][,rough=true][,layout=NAME][,backgrounds=DIR]")  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the checkpoints")
     parser.add_argument("--weights", metavar="FILE|pretrained|own|random",
                         help="weights to start from; pretrained: the original authors', fetched if they are missing; "
@@ -39,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         settings, weights = dict(parse_setting(text) for text in options.set), options.weights
+        if drawn := [name for name in settings if name.startswith("synthetic_")]:
+            raise ValueError(
+                f"{drawn[0]}: only the notebook draws portraits; draw a data set with python -m helpers.synthetic, and "
+                "name it by --data"
+            )
         if weights in field_rules()["start"]["enum"]:
             settings["start"], weights = weights, None
         config = load_config(options.preset, **settings)

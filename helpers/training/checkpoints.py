@@ -102,8 +102,8 @@ def resume(run: Any, folder: Path | str) -> bool:
     differing = run.differences(state)
     if differing:
         raise OtherRun(
-            f"{path}: from a run with another {', '.join(differing)}; give the new run a folder of its own, "
-            "or set the old files aside with helpers.training.checkpoints.set_aside"
+            f"{path}: from another run, which differs in {', '.join(differing)}; give the new run a folder of its own, "
+            "or move the .pth files there to another place"
         )
     expected, stored = _fields(run.state_dict()), _fields(state)
     if expected != stored:

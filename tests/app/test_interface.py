@@ -322,6 +322,19 @@ def test_only_what_others_cannot_reach_needs_no_password(app, host, alone, capsy
             app.Page.launch(app.Page.__new__(app.Page), server_name=host)
 
 
+@pytest.mark.parametrize("arguments, reason", [
+    (["--port", "99999"], "a port is a number from 0 to 65535"), (["--photos", "nowhere"], "nowhere: no such folder"),
+    (["--work", "w"], "--work is the work folder of --photos"),
+])  # fmt: skip
+def test_what_cannot_be_served_is_told_at_once(app, arguments, reason, capsys):
+    from helpers.app.__main__ import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err
+
+
 def test_nothing_of_what_makes_the_page_safe_can_be_set_aside(app):
     for name, value in (("share", True), ("max_file_size", None), ("mcp_server", True)):
         with pytest.raises(TypeError, match=name):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.datasets.ground_truth import Remark
 from helpers.datasets.layouts import backgrounds_in, find_splits
 from helpers.datasets.manifests import write_manifest
 from helpers.datasets.pairs import Pair, read_pair
@@ -346,6 +347,26 @@ def test_a_killed_process_leaves_whole_files_and_is_gone_on_from(tmp_path):
     done, whole = contents(out), contents(tmp_path / "whole")
     assert {path: data for path, (data, _) in done.items()} == {path: data for path, (data, _) in whole.items()}
     assert sum(done.get(path) == file for path, file in begun.items()) >= 7  # three pairs and the record were kept
+
+
+def test_a_mask_that_is_to_be_read_otherwise_is_copied_anew(tmp_path):
+    save(tmp_path / "set" / "a.jpg", photo(0))
+    save(tmp_path / "set" / "a.png", np.where(disc() > 127, 3, 0).astype(np.uint8))
+    copies = []
+    for reading in ("grey", "classes", "classes"):
+        (tmp_path / "set" / "manifest.csv").write_text(f"image,mask,reading\na.jpg,a.png,{reading}\n", encoding="utf-8")
+        done = prepare(tmp_path / "set", tmp_path / "out", size=200, workers=0)
+        pair = done.splits["train"][0]
+        copies.append((int(read_pair(pair)[1].max()), pair.truth.stat().st_ino, [kind for kind, _ in done.remarks]))
+    assert [most for most, _, _ in copies] == [3, 255, 255]
+    assert copies[1][1] == copies[2][1]  # not once more
+
+
+def test_remarks_on_what_is_copied_already_are_made_again(tmp_path):
+    save(tmp_path / "set" / "images" / "a.jpg", photo(0))
+    save(tmp_path / "set" / "masks" / "a.png", disc() // 4)
+    first, second = (prepare(tmp_path / "set", tmp_path / "out", size=60, workers=0).remarks for _ in range(2))
+    assert [kind for kind, _ in first] == [Remark.FAINT] and first == second
 
 
 # ---------------------------------------------------------------------------------------------------- errors and limits

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from support import ROOT
 
 import helpers
 from helpers.config import PRESETS, Config, load_config
@@ -576,7 +577,13 @@ def test_without_claims_it_tells_what_there_is_to_do(faked, tmp_path, capsys):
     assert faked[0] == []
     assert "claim 1, RMSE against cross-entropy and L1: not measured are cross_entropy, l1\n" in printed
     assert "report           2    1.5000 ± 0.7071" in printed
-    assert "python -m helpers.experiments --claims 1 2 3 4 5 6 7" in printed
+    assert "--claims 1 2 3 4 5 6 7 --real SELFIES --real STREET --weights u2netp.pth" in printed
+
+
+def test_without_claims_the_answers_are_those_of_the_page(capsys):
+    assert main([]) == 0
+    answers = capsys.readouterr().out.partition("The answers:\n")[2].partition("\n\n")[0]
+    assert answers and answers in (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
 
 
 def test_the_command_measures_what_is_missing_and_prints_the_tables(faked, tmp_path, capsys):

@@ -79,7 +79,7 @@ def test_the_table_has_a_line_for_each_set(portrait_folder, monkeypatch, capsys,
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(SystemExit):
         main(["weights.pth", "--data", f"made={tmp_path / 'nowhere'}"])
-    assert main([str(tmp_path / "nowhere.pth")]) == 2
+    assert main([str(tmp_path / "nowhere.pth"), "--empty", str(tmp_path)]) == 2
 
 
 def test_validation_photos_count_where_the_test_split_has_no_ground_truths(portrait_folder, tmp_path):
@@ -99,3 +99,14 @@ def test_where_nothing_is_kept_back_it_is_told(portrait_folder, tmp_path, capsys
     assert main(["weights.pth", "--data", f"made={portrait_folder}", "--empty", str(tmp_path / "places")]) == 2
     with pytest.raises(FileNotFoundError, match="of the 1 places none is kept out of training"):
         empty_places(tmp_path / "places")
+
+
+def test_without_anything_to_validate_on_it_says_so_and_places_alone_need_no_table(monkeypatch, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["weights.pth"])
+    assert "nothing to validate on" in capsys.readouterr().err
+    monkeypatch.setattr("helpers.experiments.validation.load_matter", lambda *_: Left())
+    place = next(f"{n}.png" for n in range(1000) if rank_of(str(n)) < VALIDATED)
+    Image.new("RGB", (40, 30)).save(tmp_path / place)
+    assert main(["weights.pth", "--empty", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ("1 places with nobody: mean alpha 0.5000, more than 1 % foreground in 100.0%\n")

@@ -112,17 +112,17 @@ def test_a_foreign_latest_is_refused(headless, ended, portrait_folder, tmp_path,
     recipe, history = state["recipe"], state["history"]
     monkeypatch.setitem(TABLES, "u2net_full", tiny)
     for foreign, message in [
-        (state | {"recipe": recipe | {"network": "u2net_full"}}, "from a run with another network;"),
+        (state | {"recipe": recipe | {"network": "u2net_full"}}, "from another run, which differs in network;"),
         (
             state | {"recipe": recipe | {"seed": 7, "initial weights": "0"}},
-            "from a run with another seed, initial weights;",
+            "from another run, which differs in seed, initial weights;",
         ),
-        (state | {"recipe": recipe | {"dropout": 0.5}}, "from a run with another dropout;"),
+        (state | {"recipe": recipe | {"dropout": 0.5}}, "from another run, which differs in dropout;"),
         ({key: state[key] for key in state if key != "timing"}, "of this project, it lacks timing;"),
         ({key: state[key] for key in state if key != "rng"}, "of this project, it lacks rng;"),
         (state | {"history": {"train": history["train"]}}, "it lacks history of metrics, lacks history of val;"),
         (state | {"momentum": {}}, "of this project, it holds the unknown momentum;"),
-        (state["model_state_dict"], "from a run with another "),  # weights alone
+        (state["model_state_dict"], "from another run, which differs in "),  # weights alone
     ]:
         write_checkpoint(folder / LATEST, foreign)
         before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -306,3 +306,37 @@ def test_a_damaged_line_is_named(project):
     corrections.table.write_text(corrections.table.read_text().replace(",1,", ",one,"))
     with pytest.raises(ValueError, match=r"corrected\.csv, line 2"):
         corrections.lines()
+
+
+# ------------------------------------------------------------------------------------------------- what strokes lie on
+
+
+@pytest.mark.parametrize("accept", ["confirm", "save", "replace"])
+def test_a_stroke_goes_on_from_what_was_accepted_whatever_is_proposed_later(accept, project):
+    corrections = Corrections(project)
+    other = np.random.default_rng(5).integers(0, 256, (30, 40), np.uint8)
+    if accept == "replace":
+        corrections.replace("a", other / np.float32(255))
+    elif accept == "save":
+        corrections.save("a", strokes((KEEP, slice(5), slice(30, 40))))
+    else:
+        corrections.confirm("a")
+    accepted = corrections.matte("a")
+    Image.fromarray(255 - other).save(project.proposal("a"))  # by another network
+    painted = strokes() if corrections.strokes("a") is None else corrections.strokes("a")
+    painted[29, 0] = REMOVE
+    matte = corrections.save("a", painted)[1]
+    accepted[29, 0] = 0
+    assert np.array_equal(matte, accepted)
+
+
+def test_a_matte_made_elsewhere_and_a_reset_drop_the_strokes(project):
+    corrections = Corrections(project)
+    proposed = corrections.base("a")
+    corrections.save("a", strokes((REMOVE, slice(5), slice(20))))
+    corrections.replace("a", np.ones((30, 40), np.float32))
+    assert corrections.strokes("a") is None
+    assert (corrections.base("a") == 1).all()
+    corrections.reset("a")
+    assert np.array_equal(corrections.base("a"), proposed)
+    assert np.array_equal(corrections.matte("a"), proposed)

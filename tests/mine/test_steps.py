@@ -17,7 +17,7 @@ from helpers.datasets.layouts import find_splits
 from helpers.datasets.pairs import read_pair
 from helpers.mine import steps
 from helpers.mine.__main__ import main
-from helpers.mine.correct import CORRECTED, WAITING, Corrections
+from helpers.mine.correct import CONFIRMED, CORRECTED, WAITING, Corrections
 from helpers.mine.lesson import lesson_of
 from helpers.mine.look import look
 from helpers.mine.project import Project
@@ -272,6 +272,21 @@ def test_composites_are_trained_on_where_there_are_backgrounds(weights, mattes, 
     other.save(place)  # another picture under the same name
     train_and_report(project, weights, tmp_path / "places", **QUICK)
     assert len(list((project.work / "training").glob("*/replaced-*"))) == 2
+
+
+def test_a_new_file_takes_neither_the_name_nor_the_place_of_a_corrected_photo(weights, project):
+    """A PNG beside a JPEG of the same name, and a copy whose name comes first."""
+    corrections = Corrections(project)
+    for name in ("p01", "p02"):
+        corrections.confirm(name)
+    Image.fromarray(np.random.default_rng(9).integers(0, 256, (80, 80, 3), np.uint8)).save(project.folder / "p01.bmp")
+    shutil.copy2(project.folder / "p02.png", project.folder / "a.png")
+    for _ in range(2):  # the names stay, as often as it is looked
+        look_and_propose(project, weights, 0)
+        assert {name: corrections.how(name) for name in ("p01", "p02", "p01.bmp")} == {
+            "p01": CONFIRMED, "p02": CONFIRMED, "p01.bmp": WAITING}  # fmt: skip
+        assert project.photos["p01"].file == "p01.png"
+        assert project.left_out == {"a.png": "the same file as p02.png"}
 
 
 def test_what_is_bad_in_a_folder_is_named_and_left_out(weights, mattes, tmp_path, capsys):
@@ -546,3 +561,12 @@ def test_the_report_keeps_the_old_network_when_nothing_was_gained(weights, matte
     assert "old network is kept" in verdict.better
     assert not (project.work / WEIGHTS).exists()
     assert "No new weight file was written" in (project.work / REPORT).read_text(encoding="utf-8")
+
+
+def test_options_that_a_step_does_not_have_are_refused(weights, project, capsys):
+    for step in ([], ["propose"], ["status"]):
+        for option in (["--set", "epochs=3"], ["--backgrounds", "places"]):
+            with pytest.raises(SystemExit) as ended:
+                main([str(project.folder), *step, *option])
+            assert ended.value.code == 2
+            assert "--backgrounds and --set are for the step train" in capsys.readouterr().err

@@ -70,6 +70,24 @@ def painted():
     return {"layers": [layer]}
 
 
+def test_the_folder_of_the_command_line_is_known_in_any_spelling(answers, project, monkeypatch):
+    answers.work = Path("elsewhere")
+    answers.may_choose = lambda: False
+    for spelling in ("", "photos", str(project.folder), "./photos/../photos"):
+        assert answers.desk_of(spelling).project.work == Path("elsewhere")
+    with pytest.raises(gr.Error):
+        answers.desk_of(".")
+
+
+def test_the_command_to_train_names_the_weights_of_the_page(answers, project):
+    corrections = Corrections(project)
+    project.set("a", kept_out=True)
+    project.save()
+    for name in "abc":
+        corrections.confirm(name)
+    assert "photos train --weights weights/a.pth" in answers.state_of(answers.desk_of(""))[0]
+
+
 def test_a_step_gets_absolute_paths_as_it_works_in_another_folder(answers, project, monkeypatch):
     begun = []
     monkeypatch.setattr(desks, "Job", lambda command, log: begun.append(command) or Step(False))

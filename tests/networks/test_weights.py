@@ -83,6 +83,16 @@ def zipped(**parts):
     return stream.getvalue()
 
 
+def test_an_onnx_model_in_the_place_of_weights_is_named_with_what_to_do(tmp_path):
+    for name, advice in (
+        ("a.onnx", "name the checkpoint that it was made from"),
+        ("a.pth", "let its name end in .onnx"),
+    ):
+        (tmp_path / name).write_bytes(b"\x08\x08\x12\x07pytorch" + bytes(99))
+        with pytest.raises(ValueError, match=rf"{name}: .*an ONNX model.*; {advice}"):
+            read_weights(tmp_path / name)
+
+
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 4574861\n"
 
 
@@ -221,6 +231,6 @@ def test_a_zip_whose_table_is_damaged_is_told_as_damaged(tmp_path):
     data[table + 9] |= 8  # bit 11 of the flags: the name is UTF-8
     data[table + 46] = 0xFF
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"u2net\.pth: not a readable checkpoint .*delete it or replace it") as caught:
+    with pytest.raises(ValueError, match=r"u2net\.pth: not a readable checkpoint .*replace it") as caught:
         read_checkpoint(path)
     assert type(caught.value) is ValueError

@@ -101,7 +101,7 @@ def test_truncated_files_are_refused_by_name(share, zipped, tmp_path):
     torch.save(STATE, path, _use_new_zipfile_serialization=zipped)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    to_do = "delete it or replace it" if path.stat().st_size else "copy or download it again"
+    to_do = "replace it" if path.stat().st_size else "copy or download it again"
     with pytest.raises(ValueError, match=rf"cut\.pth: not a readable checkpoint .*{to_do}"):
         read_checkpoint(path)
 
@@ -338,7 +338,7 @@ def test_taking_up_a_folder_tells_a_damaged_checkpoint_from_another_run(make_run
     assert "not a readable checkpoint" in damaged and "another" not in damaged
     assert damaged.endswith("epoch_001.pth takes its place\nresumed after step 0") and run.epoch == 1
     other = take_up(make_run(edge_weight=4.0)[0], tmp_path)
-    assert "from a run with another edge_weight" in other and "damaged" not in other.splitlines()[0]
+    assert "from another run, which differs in edge_weight" in other and "damaged" not in other.splitlines()[0]
     assert "set aside in" in other and not (tmp_path / LATEST).exists()
 
 
@@ -358,7 +358,7 @@ def test_a_damaged_latest_names_the_furthest_whole_one_beside_it(make_run, tmp_p
 def test_a_damaged_latest_beside_weights_alone_names_none(make_run, tmp_path):
     torch.save({"weight": torch.zeros(1)}, tmp_path / "u2net.pth")
     (tmp_path / LATEST).write_bytes(b"PK")
-    with pytest.raises(ValueError, match="delete it or replace it by a whole copy$"):
+    with pytest.raises(ValueError, match="replace it by a whole copy$"):
         resume(make_run()[0], tmp_path)
 
 
@@ -382,7 +382,7 @@ def test_a_checkpoint_of_another_version_is_refused_by_what_is_strange(change, m
 def test_a_checkpoint_of_unknown_origin_is_not_resumed(state, make_run, tmp_path):
     run, _ = make_run()
     write_checkpoint(tmp_path / LATEST, state)
-    with pytest.raises(ValueError, match=f"{LATEST}: from a run with another .*a folder of its own"):
+    with pytest.raises(ValueError, match=f"{LATEST}: from another run, which differs in .*a folder of its own"):
         resume(run, tmp_path)
 
 

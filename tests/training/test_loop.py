@@ -751,7 +751,8 @@ def test_the_headless_run_starts_from_weights(headless, make_run, portrait_folde
 
 def test_bad_settings_are_one_line_each(headless, portrait_folder, tmp_path, capsys):
     for setting, named in (("epoch=3", "'epoch=3'"), ("epochs=0", "epochs=0"), ("name=mine", "'name=mine'"),
-                           ("max_lr=fast", "'max_lr=fast'"), ("edge_width=4", "edge_width=4")):  # fmt: skip
+                           ("max_lr=fast", "'max_lr=fast'"), ("edge_width=4", "edge_width=4"),
+                           ("synthetic_count=9", "draw a data set with python -m helpers.synthetic")):  # fmt: skip
         assert named in error_of(main(arguments(portrait_folder, tmp_path, setting)), capsys)
     assert not any(tmp_path.iterdir())
 

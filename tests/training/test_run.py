@@ -135,7 +135,7 @@ def test_another_recipe_is_refused_by_what_differs(settings, differing, make_run
     write_checkpoint(tmp_path / LATEST, run.state_dict())
     other, _ = make_run(**settings)
     assert other.differences(run.state_dict()) == differing
-    with pytest.raises(ValueError, match=f"from a run with another {', '.join(differing)};"):
+    with pytest.raises(ValueError, match=f"from another run, which differs in {', '.join(differing)};"):
         resume(other, tmp_path)
 
 

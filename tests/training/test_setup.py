@@ -144,7 +144,7 @@ def test_the_rate_of_another_run_is_not_taken(settings, scripted, make_run, tmp_
     again, _ = make_run(max_lr="auto", folder=tmp_path)
     assert len(scripted) == 1
     assert again.config.max_lr == RATES[60]
-    with pytest.raises(ValueError, match="from a run with another"):
+    with pytest.raises(ValueError, match="from another run, which differs in"):
         resume(again, tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_a_checkpoint_of_unknown_origin_tells_no_rate(state, scripted, make_run,
     write_checkpoint(tmp_path / LATEST, state)
     run, _ = make_run(max_lr="auto", folder=tmp_path)
     assert len(scripted) == 1
-    with pytest.raises(ValueError, match="from a run with another"):
+    with pytest.raises(ValueError, match="from another run, which differs in"):
         resume(run, tmp_path)
 
 

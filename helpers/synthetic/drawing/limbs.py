@@ -62,11 +62,8 @@ class Arm(NamedTuple):
     """Enlargement of the hand against the shoulder: 1, and more if the arm reaches towards the camera."""
 
 
-ARM_POSES = ("hanging", "pocket", "hip", "crossed", "front", "chin", "hair", "selfie", "wave", "back")
-
-
 def arm(pose: str, side: float, body: Body, rng: Generator) -> Arm:
-    """An `Arm` in one of ARM_POSES on `side` (-1 left of the picture, 1 right)."""
+    """An `Arm` in one of the `poses` named here on `side` (-1 left of the picture, 1 right)."""
     shoulder = body.shoulder_joint(side)
     edge = body.shoulder
     n = rng.uniform

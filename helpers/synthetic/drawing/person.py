@@ -19,7 +19,7 @@ from helpers.synthetic.drawing.outfit import random_outfit
 
 @dataclass(frozen=True)
 class Pose:
-    """Turn of the head against the picture, in radians, and one of `limbs.ARM_POSES` for each arm."""
+    """Turn of the head against the picture, in radians, and the pose of each arm (see `limbs.arm`)."""
 
     yaw: float
     pitch: float
