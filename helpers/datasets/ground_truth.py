@@ -26,7 +26,6 @@ CLASSES = ("BACKGROUND", "PERSON", "SKIN", "LEFT_BROW", "RIGHT_BROW", "LEFT_EYE"
 UNSURE = 255
 """The value of pixels without a sure class in many class masks, such as those along the border."""
 
-
 MOST_IDS = 20
 """The largest class id in a mask of another data set, such as PASCAL VOC's, beside which 255 is `UNSURE`."""
 
