@@ -61,8 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
                         "page that others can reach it is the only one")  # fmt: skip
     parser.add_argument("--work", type=Path, metavar="DIR", help="its work folder, as python -m helpers.mine names it")
     options = parser.parse_args(arguments)
-    if not 0 <= options.port < 2**16:
-        parser.error(f"--port {options.port}: a port is a number from 0 to {2**16 - 1}")
+    if not 1 <= options.port < 2**16:
+        parser.error(f"--port {options.port}: a port is a number from 1 to {2**16 - 1}")
     if options.photos and not options.photos.is_dir():
         parser.error(f"--photos {options.photos}: no such folder")
     if options.work and not options.photos:

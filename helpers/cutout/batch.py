@@ -1,5 +1,6 @@
 """Photos in files and folders, cut out into files: which file is written for which photo, and the work itself."""
 
+import re
 import sys
 import threading
 import unicodedata
@@ -21,6 +22,9 @@ from helpers.files.png import encode_png
 
 PIXELS_AT_ONCE = 60_000_000
 """The most pixels of the photos that are worked on at a time. It bounds the memory; a larger photo is done alone."""
+
+
+_NO_MEMORY = re.compile("(can't|cannot|failed to|tried to) allocate", re.IGNORECASE)  # OpenCV and torch
 
 
 class Plan(NamedTuple):
@@ -120,7 +124,7 @@ def cut_bytes(matter: Matter, data: bytes, look: Look, name: str) -> tuple[bytes
 def reason_of(path: Path | str, error: Exception) -> str:
     """The line that says why there is no cutout of a photo; it always names the photo."""
     text = str(error) or type(error).__name__
-    if isinstance(error, MemoryError) or "allocate" in text:  # by Python, OpenCV or torch
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(text):
         text = "not enough memory; a smaller photo, or network input (--size), needs less"
     return text if str(path) in text else f"{path}: {text}"
 

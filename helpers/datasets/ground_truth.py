@@ -29,8 +29,11 @@ UNSURE = 255
 MOST_IDS = 20
 """The largest class id in a mask of another data set, such as PASCAL VOC's, beside which 255 is `UNSURE`."""
 
-UNKNOWN = 0.02
-"""The least share of a trimap's pixels that is unknown."""
+FEW_IDS, BORDER = 3, 9
+"""The most classes, and the width in pixels of a border of `UNSURE`, in such a mask; VOC's borders are 5 wide."""
+
+UNKNOWN, UNKNOWN_EXACT = 0.02, 0.005
+"""The least share of a trimap's pixels that is unknown: at any value, and at 127 or 128 with nothing else between."""
 
 NEAR = 8
 """How far from 0 or 255 compression and resizing may take the background or the person of a trimap."""
@@ -108,27 +111,34 @@ def read_ground_truth(path: Path, reading: str) -> GroundTruth:
         alpha, remarks = _from_classes(path)
     else:
         alpha, remarks = _from_grey(path)
-    return GroundTruth(alpha, remarks + [(kind, f"{path}: {text}") for kind, text in _remarks(alpha)])
+    odd = [*_remarks(alpha), *(_remarks_on_values(alpha) if reading != "opacity" else [])]  # a shadow has one opacity
+    return GroundTruth(alpha, remarks + [(kind, f"{path}: {text}") for kind, text in odd])
 
 
 def _remarks(alpha: NDArray[np.uint8]) -> Iterator[tuple[str, str]]:
-    """Yield (kind, text) of what is odd about an alpha (H, W)."""
+    """Yield (kind, text) of what is odd about an alpha (H, W) as a picture of a person."""
     if alpha.min() >= 128:
         yield Remark.NO_BACKGROUND, f"at least {alpha.min()} of 255"
     elif 0 < alpha.max() <= 128:
         yield Remark.FAINT, f"at most {alpha.max()} of 255"
+    frame = (alpha[0], alpha[: len(alpha) // 2, 0], alpha[: len(alpha) // 2, -1])
+    if all((side >= 128).all() for side in frame) and (alpha < 128).mean() >= LEAST_BACKGROUND:
+        yield Remark.INVERTED, "person along the upper edge and both sides of the upper half; 255 must be the person"
+
+
+def _remarks_on_values(alpha: NDArray[np.uint8]) -> Iterator[tuple[str, str]]:
+    """Yield (kind, text) of values of an alpha (H, W) that those of a matte are not."""
     counts = _counts(alpha)
     middle = counts[NEAR + 1 : -NEAR - 1]
     inside, has_ends = middle.sum() / alpha.size, counts[: NEAR + 1].any() and counts[-NEAR - 1 :].any()
     unknown = counts[4 * NEAR : -4 * NEAR]  # further inside than compression takes the values of a mask
     alike = np.convolve(unknown, np.ones(2 * NEAR + 1)).max()  # the commonest value, and those next to it
-    if has_ends and inside >= UNKNOWN and alike >= ONE_VALUE * middle.sum():
+    is_exact = counts[127] + counts[128] == counts[1:255].sum()
+    least = UNKNOWN_EXACT if is_exact else UNKNOWN
+    if has_ends and inside >= least and alike >= ONE_VALUE * middle.sum():
         yield Remark.TRIMAP, f"{inside:.0%} of the pixels between 0 and 255, nearly all at one value; give the matte"
     elif alpha.max() > 128 and inside >= FLAT and np.sort(middle)[-3:].sum() >= 0.95 * middle.sum():
         yield Remark.FEW_VALUES, f"{inside:.0%} of the pixels between 0 and 255, at three values or fewer"
-    frame = (alpha[0], alpha[: len(alpha) // 2, 0], alpha[: len(alpha) // 2, -1])
-    if all((side >= 128).all() for side in frame) and (alpha < 128).mean() >= LEAST_BACKGROUND:
-        yield Remark.INVERTED, "person along the upper edge and both sides of the upper half; 255 must be the person"
 
 
 def _counts(values: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -162,9 +172,7 @@ def _from_grey(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
             f"{path}: {_COLOURS}; save it as grey PNG with 255 where the person is. If every class but 0 is the "
             "person, write classes in the column reading of a manifest.csv"
         )
-    counts = _counts(values)
-    ids, unsure = counts[1 : MOST_IDS + 1].sum(), counts[UNSURE]
-    if ids and unsure and 4 * ids >= unsure and not counts[MOST_IDS + 1 : UNSURE].any() and not is_lossy(picture, path):
+    if not is_lossy(picture, path) and _are_ids_and_borders(values):
         most = values[values < UNSURE].max()
         way_out = ", or write classes in the column reading of a manifest.csv" if most < len(CLASSES) else ""
         raise ValueError(
@@ -172,6 +180,20 @@ def _from_grey(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
             f"with 255 where the person is{way_out}"
         )
     return values, []
+
+
+def _are_ids_and_borders(values: NDArray[np.uint8]) -> bool:
+    """Whether values are 0, at most `FEW_IDS` class ids, and 255 along borders alone, as in PASCAL VOC's masks.
+
+    A faint matte that somebody painted 255 into has more values below, or a person of 255 that is no thin line.
+    """
+    counts = _counts(values)
+    ids, unsure = counts[1 : MOST_IDS + 1], counts[UNSURE]
+    few = 0 < np.count_nonzero(ids) <= FEW_IDS and counts[0] and unsure and 4 * ids.sum() >= unsure
+    if not few or counts[MOST_IDS + 1 : UNSURE].any():
+        return False
+    inside = cv2.erode((values == UNSURE).astype(np.uint8), np.ones((BORDER, BORDER), np.uint8))
+    return bool(4 * np.count_nonzero(inside) <= unsure)
 
 
 def _from_classes(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -24,7 +24,12 @@ from helpers.files.photos import picture_size, read_photo
 from helpers.files.text import fault_of, first_lines
 
 RECORD = "prepared.json"
-"""The file that records what a copy is of, so that two different ones are never mixed, and how each mask was read."""
+"""The file that records what a copy is of, so that two different ones are never mixed, and how each mask was read.
+
+Once all is copied it has the remarks on each mask as well."""
+
+Remarks: TypeAlias = list[tuple[str, str]]
+"""[(kind, line that names the file)], see `helpers.datasets.ground_truth`."""
 
 _PEOPLE = ("meta.csv", "annotations/meta.csv", "meta/meta.csv")  # where `helpers.datasets.splits` looks
 
@@ -40,7 +45,7 @@ class Prepared(NamedTuple):
 
     splits: dict[str, list[Pair]]
     failed: list[str]
-    remarks: list[tuple[str, str]]
+    remarks: Remarks
     left_out: list[str]
 
 
@@ -86,9 +91,10 @@ def prepare(
         )
     backgrounds = _planned_backgrounds(folder, out) if any(pair.is_cutout for pair, _, _ in tasks) else {}
     record = {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout}
-    _begin(out, record, {copy.truth.relative_to(out).as_posix(): pair.reading for pair, copy, _ in tasks})
-
-    results = list(in_parallel(_copy_pair, tasks, workers, "pairs"))
+    readings = {_place(copy, out): pair.reading for pair, copy, _ in tasks}
+    known = _begin(out, record | {"readings": readings})
+    work = [(*task, known.get(_place(task[1], out))) for task in tasks]
+    results = list(in_parallel(_copy_pair, work, workers, "pairs"))
     failed += [result for result in results if isinstance(result, str)]
     done = {copy.image: result for (_, copy, _), result in zip(tasks, results) if not isinstance(result, str)}
     sizes = {image: size for image, (size, _) in done.items()}
@@ -98,8 +104,9 @@ def prepare(
     _copy_people(folder, out)
     splits = {split: [copy for _, copy in plan[split] if copy.image in sizes] for split in plan}
     write_manifest(out / MANIFEST, splits, sizes)
-    remarks = [remark for _, remarks in done.values() for remark in remarks]
-    return Prepared(splits, failed, remarks, lines_left_out(found))
+    odd = {_place(copy, out): done[copy.image][1] for _, copy, _ in tasks if copy.image in done}
+    _write_record(out, record | {"readings": readings, "remarks": odd})
+    return Prepared(splits, failed, [remark for remarks in odd.values() for remark in remarks], lines_left_out(found))
 
 
 def shrunk(array: NDArray, size: int) -> NDArray:
@@ -156,37 +163,62 @@ def _places(paths: list[Path], folder: Path, suffix: str) -> dict[Path, Path]:
     return {path: place for place, path in taken.items()}
 
 
-def _begin(out: Path, record: dict, readings: dict[str, str]) -> None:
-    """Make `out`, or go on with it; refuses one that holds anything else.
+def _place(copy: Pair, out: Path) -> str:
+    """Where the copy of a ground truth lies below `out`, as the record names it."""
+    return copy.truth.relative_to(out).as_posix()
 
-    Copied ground truths whose reading (`readings`, {place: reading}) is another one than before are removed.
+
+def _begin(out: Path, record: dict[str, Any]) -> dict[str, Remarks]:
+    """Make `out`, or go on with it; refuses one that holds anything else. Returns {place: remarks} of what is copied.
+
+    Copied ground truths are removed whose reading is another one than before, or is not known, as in the folders of an
+    earlier version.
     """
-    before: dict = {}
-    with suppress(FileNotFoundError, ValueError):
-        before = json.loads((out / RECORD).read_text(encoding="utf-8"))
-    kept = before.pop("readings", {})  # an earlier version kept none
-    if before != record and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
-        found, wanted = (json.dumps(each, ensure_ascii=False) for each in (before, record))
+    before = _recorded(out)
+    kept, odd = before.pop("readings", {}), before.pop("remarks", {})
+    readings = record["readings"]
+    wanted = {key: value for key, value in record.items() if key != "readings"}
+    if before != wanted and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+        found, other = (json.dumps(each, ensure_ascii=False) for each in (before, wanted))
         raise FileExistsError(
-            f"{out}: holds {found if before else 'other files'} and not {wanted}; nothing in it was changed. "
+            f"{out}: holds {found if before else 'other files'} and not {other}; nothing in it was changed. "
             "Choose another folder, or remove this one first"
         )
-    for place in (place for place, reading in readings.items() if kept.get(place, reading) != reading):
+    changed = [place for place, reading in readings.items() if kept.get(place) != reading]
+    for place in changed:
         (out / place).unlink(missing_ok=True)
-    if before != record or kept | readings != kept:
-        with whole_file(out / RECORD) as temporary:
-            text = json.dumps(record | {"readings": kept | readings}, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+    known = {place: odd[place] for place in readings if place in odd and place not in changed}
+    if before != wanted or changed:
+        _write_record(out, wanted | {"readings": kept | readings, "remarks": known})
     for place, _, _ in os.walk(out):
         remove_leftovers(place)
+    return known
 
 
-def _copy_pair(task: tuple[Pair, Pair, int]) -> tuple[tuple[int, int], list[tuple[str, str]]] | str:
-    """Size (height, width) and remarks of the copy of a pair, which is made if it isn't there; a line if unreadable."""
-    pair, copy, size = task
+def _recorded(out: Path) -> dict[str, Any]:
+    """What the record in `out` holds; {} without a readable one."""
+    with suppress(FileNotFoundError, ValueError):
+        found = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _write_record(out: Path, record: dict[str, Any]) -> None:
+    if record != _recorded(out):
+        with whole_file(out / RECORD) as temporary:
+            temporary.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _copy_pair(task: tuple[Pair, Pair, int, Remarks | None]) -> tuple[tuple[int, int], Remarks] | str:
+    """Size (height, width) and remarks of the copy of a pair, which is made if it isn't there; a line if unreadable.
+
+    The remarks on a copy that is there may be known from earlier.
+    """
+    pair, copy, size, known = task
     try:
         if _is_current((copy.image, copy.truth), (pair.image, pair.truth)):
-            return picture_size(copy.image), read_ground_truth(pair.truth, pair.reading).remarks
+            remarks = read_ground_truth(pair.truth, pair.reading).remarks if known is None else known
+            return picture_size(copy.image), [(kind, text) for kind, text in remarks]
         dates = [path.stat().st_mtime_ns for path in (pair.image, pair.truth)]  # before they are read
         # At full size: a JPEG decoded smaller would be less sharp. It would also be up to a pixel off its ground truth
         # if its sides are not multiples of 8.

@@ -235,7 +235,7 @@ def read_reduced(path: Path | str, least: int | None = None) -> tuple[NDArray[np
 
 
 def picture_size(path: Path | str) -> tuple[int, int]:
-    """(height, width) of a picture file as it is shown, from its header alone; errors as in `open_picture`."""
+    """(height, width) of a picture file as it is shown, by its header if that tells; errors as in `open_picture`."""
     with _readable(path), Image.open(path, formats=_formats()) as picture:
         if picture.format == "TIFF" or picture.format == "PNG" and has_late_exif(picture):
             return _open(path)[1]  # Pillow turns a TIFF while it reads it, and finds late EXIF data behind the pixels

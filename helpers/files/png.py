@@ -13,6 +13,8 @@ from PIL.ImageFile import ImageFile
 
 _HEADER = 33  # bytes of the signature and the first chunk, IHDR; the colour chunks follow directly
 
+_TAIL = 2**16  # bytes at the end of a file, in which EXIF data behind the pixels begin
+
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
 """The chunks that describe the colours of a PNG file, beside an ICC profile (PNG, third edition, section 11.3.2)."""
 
@@ -62,8 +64,17 @@ def read_colour_chunks(file: IO[bytes]) -> dict[bytes, bytes]:
 
 
 def has_late_exif(picture: ImageFile) -> bool:
-    """Whether an open PNG file has its EXIF data behind the pixels."""
+    """Whether an open PNG file has its EXIF data behind the pixels.
+
+    The whole file is walked through only where its end may hold them.
+    """
     assert picture.fp is not None  # it is open
+    place = picture.fp.tell()
+    picture.fp.seek(max(0, picture.fp.seek(0, 2) - _TAIL))
+    may_have = b"eXIf" in picture.fp.read()
+    picture.fp.seek(place)
+    if not may_have:
+        return False
     kinds = [kind for kind, _ in _chunks(picture.fp)]
     return b"eXIf" in kinds and b"IDAT" in kinds[: kinds.index(b"eXIf")]
 

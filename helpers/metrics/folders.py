@@ -189,13 +189,19 @@ def _mask(where: str | int | Path | None, matte: NDArray[np.float64]) -> NDArray
     if trimap.shape != matte.shape:
         raise ValueError(_sizes(where, trimap, "its ground truth", matte))
     counts = np.bincount(trimap.ravel(), minlength=256)
-    nearly = counts[1:NEARLY].sum() + counts[-NEARLY:-1].sum()
-    if 0 < trimap.max() < NEARLY or nearly > counts[0] + counts[-1] or nearly and is_lossy(picture, where):
+    below, above = counts[1:NEARLY].sum(), counts[-NEARLY:-1].sum()
+    is_coded = below > counts[0] or above > counts[-1] or counts[-1] == 0 and np.count_nonzero(counts[1:]) == 2
+    if is_coded or (below or above) and is_lossy(picture, where):
+        found = _listed(np.flatnonzero(counts))
         raise ValueError(
-            f"{where}: no trimap, as many values are next to 0 or 255, from 1 to {NEARLY - 1} or {256 - NEARLY} to "
-            "254; save it as PNG of 0, 128 where it is unknown, and 255"
+            f"{where}: no trimap of 0, 255 and one value between, but {found}; save it as PNG of 0, 128 where it is "
+            "unknown, and 255"
         )
     return unknown_region(trimap)
+
+
+def _listed(values: NDArray[np.int64]) -> str:
+    return ", ".join(map(str, values[:4])) + (" …" if len(values) > 4 else "")
 
 
 def _sizes(file: object, found: NDArray, other: object, wanted: NDArray) -> str:

@@ -141,7 +141,8 @@ class Corrections:
         matte = corrected(base, strokes, photo)
         with self._alone():
             self._begin(name, seen, replace_own)
-            _write_matte(self._base_file(name), base)
+            if not (self._strokes_file(name).is_file() and self._base_file(name).is_file()):
+                _write_matte(self._base_file(name), base)
             with whole_file(self._strokes_file(name)) as temporary:
                 temporary.write_bytes(encode_png(Image.fromarray(strokes)))
             return self._write(name, matte, CORRECTED), matte
@@ -151,6 +152,8 @@ class Corrections:
         self._known(name)
         with self._alone():
             self._begin(name, seen, replace_own)
+            if self._line(name, self.lines()) is None:  # strokes that were never saved whole
+                self._drop_strokes(name)
             how = CORRECTED if self.strokes(name) is not None else CONFIRMED
             return self._write(name, self.matte(name), how)
 

@@ -138,14 +138,22 @@ def _find(project: Project) -> tuple[list[PhotoFile], dict[str, str]]:
 def _with_earlier_names(project: Project, found: list[PhotoFile]) -> list[PhotoFile]:
     """The photos by the names that they had before: corrections go by names, which a new file may not take or change.
 
-    `p1.jpg` stays `p1` where `p1.png` has come beside it.
+    `p1.jpg` stays `p1` where `p1.png` has come beside it, also after the state was deleted, or `p1.jpg` was gone for a
+    while: the corrected photos are in a list of their own.
     """
+    lines = Corrections(project).lines()
     earlier = {project.photo_file(photo): photo.name for photo in project.photos.values()}
-    taken = {earlier[each.file].casefold() for each in found if each.file in earlier}
+    for each in found:
+        short = each.file.relative_to(project.folder).with_suffix("").as_posix()
+        corrected = [name for name in (short, each.name) if name in lines and name not in earlier.values()]
+        own = [name for name in corrected if Path(lines[name].image).suffix == each.file.suffix.lower()]
+        if own and each.file not in earlier:
+            earlier[each.file] = own[0]
+    taken = {name.casefold() for name in (*lines, *(earlier[each.file] for each in found if each.file in earlier))}
     named = []
     for each in found:
-        name = earlier.get(each.file, "")
-        if not name:
+        name = earlier.get(each.file)
+        if name is None:
             longer = (f"{each.name}-{number}" for number in count(2))
             name = next(one for one in chain([each.name], longer) if one.casefold() not in taken)
             taken.add(name.casefold())

@@ -79,10 +79,11 @@ def train_and_report(project: Project, weights: Path, backgrounds: Path | None =
     Raises ValueError, and changes nothing, where another process does so in this project, and where photos have changed
     since the folder was looked at.
     """
+    from helpers.networks.pretrained import find_shipped
     from helpers.training.lock import alone_in  # torch takes seconds to import
 
     if changed := [photo.file for photo in project.photos.values() if _is_another(project.photo_file(photo), photo)]:
-        named = None if weights == starting_weights() else str(weights)
+        named = None if weights == find_shipped("u2net_lite") else str(weights)
         raise ValueError(
             f"{project.folder}: {counted(len(changed), 'file')}, such as {changed[0]}, changed since the folder was "
             f"looked at; look at it again: {step_command(project, 'propose', named)}"

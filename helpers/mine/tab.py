@@ -40,7 +40,7 @@ class _Answers:
         chosen = Path(os.path.expanduser(path.strip() or str(self.folder or "")))
         if not path.strip() and self.folder is None:
             raise gr.Error("Name the folder that holds your photos.", print_exception=False)
-        is_named = self.folder is not None and chosen.resolve() == self.folder.resolve()
+        is_named = self.folder is not None and os.path.abspath(chosen) == os.path.abspath(self.folder)
         if not is_named and not self.may_choose():
             raise gr.Error("Only the folder named when the page was started can be opened.", print_exception=False)
         key = str(chosen.resolve())

@@ -14,11 +14,8 @@ from helpers.networks.foreign import diagnose
 EXPORTED = ("network", "table", "config")
 """What a .safetensors file of ours tells of a checkpoint besides its weights, as JSON."""
 
-_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-"""Of weights. Whole numbers are those of quantised networks, without their scales."""
-
-_COUNTERS = ("num_batches_tracked", "n_averaged")
-"""Ends of the names of whole numbers beside weights: those of batch norm and of AveragedModel."""
+_LEARNT = (".weight", ".bias", ".running_mean", ".running_var")
+"""Ends of the names of what cannot be whole numbers, as counters and indices may be."""
 
 WRAPPERS = ("model_state_dict", "state_dict", "model_state", "model", "network", "net", "weights", "params", "ema")
 """Keys under which a training program stores the weights beside other things; the first one found counts."""
@@ -72,9 +69,8 @@ def _read_safetensors(path):
         if any(value.is_complex() for value in weights.values()):
             raise ValueError("complex numbers")
         notes = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in EXPORTED}
-    return notes | {
-        "model_state_dict": {key: value.float() if value.dtype in _DTYPES else value for key, value in weights.items()}
-    }
+    single = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+    return notes | {"model_state_dict": single}
 
 
 def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
@@ -109,6 +105,13 @@ def weights_of(state: dict[str, Any], path: Path | str) -> dict[str, torch.Tenso
         raise ValueError(
             f"{path}: holds no weights, but {_listed(state)}; expected a state dict, or one under the key "
             "model_state_dict or state_dict"
+        )
+    whole = [name for name, value in weights.items() if name.endswith(_LEARNT) and not value.is_floating_point()]
+    if whole:
+        numbers = str(weights[whole[0]].dtype).removeprefix("torch.")
+        raise ValueError(
+            f"{path}: {whole[0]} holds {numbers} numbers, as a quantised network does whose scales are lost here; take "
+            "the weights that it was made from"
         )
     wrong = [name for name, value in weights.items() if not value.isfinite().all()]
     if wrong:
@@ -151,8 +154,7 @@ def _listed(state: dict[Any, Any]) -> str:
 def _is_weight(name: object, value: object) -> bool:
     """Whether this is a name and a plain tensor that stores all its numbers: neither sparse nor expanded."""
     return (
-        isinstance(name, str) and isinstance(value, torch.Tensor)
-        and (value.dtype in _DTYPES or value.dtype == torch.int64 and name.endswith(_COUNTERS))
+        isinstance(name, str) and isinstance(value, torch.Tensor) and not (value.is_complex() or value.is_quantized)
         and value.device.type == "cpu" and value.layout == torch.strided
         and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
     )  # fmt: skip

@@ -152,7 +152,7 @@ def read_latest(folder: Path | str) -> dict[str, Any] | None:
     except ValueError as error:
         newest = _newest_whole(folder)
         if newest is None:
-            raise
+            raise ValueError(f"{error}; or move {LATEST} to another place to begin anew") from error
         epoch, name = newest
         remedy = f"{name} beside it is whole: copy it over {LATEST} to go on after epoch {epoch}"
         raise ValueError(f"{error}; {remedy}") from error

@@ -323,7 +323,7 @@ def test_only_what_others_cannot_reach_needs_no_password(app, host, alone, capsy
 
 
 @pytest.mark.parametrize("arguments, reason", [
-    (["--port", "99999"], "a port is a number from 0 to 65535"), (["--photos", "nowhere"], "nowhere: no such folder"),
+    (["--port", "99999"], "a port is a number from 1 to 65535"), (["--photos", "nowhere"], "nowhere: no such folder"),
     (["--work", "w"], "--work is the work folder of --photos"),
 ])  # fmt: skip
 def test_what_cannot_be_served_is_told_at_once(app, arguments, reason, capsys):

@@ -15,7 +15,7 @@ from fake_matter import LeftHalf
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.cutout.batch import _Room, cut_bytes, cut_files, plan
+from helpers.cutout.batch import _Room, cut_bytes, cut_files, plan, reason_of
 from helpers.cutout.output import Look
 from helpers.files.photos import open_picture
 
@@ -337,3 +337,9 @@ def test_a_broken_photo_is_named_without_a_progress_bar_as_well(tmp_path, monkey
     outputs = [(tmp_path / "broken.jpg", tmp_path / "x.png"), (save(tmp_path / "a.png"), tmp_path / "b.png")]
     assert cut_files(LeftHalf(), outputs, Look(), jobs=1).done == 1
     assert "broken.jpg: not a readable picture" in capsys.readouterr().err
+
+
+def test_a_name_is_no_reason(tmp_path):
+    photo = tmp_path / "allocated" / "a.jpg"
+    assert reason_of(photo, ValueError(f"{photo}: not a readable picture")) == f"{photo}: not a readable picture"
+    assert "not enough memory" in reason_of(photo, RuntimeError("[enforce fail] can't allocate memory: you tried to"))

@@ -127,6 +127,18 @@ def test_a_trimap_in_the_place_of_a_matte_is_told(middle, tmp_path):
     assert f"{unknown.mean():.0%} of the pixels between 0 and 255, nearly all at one value" in truth.remarks[0][1]
 
 
+def test_a_narrow_trimap_is_told_and_the_shadow_of_a_cutout_is_none(tmp_path):
+    narrow = np.zeros((200, 200), np.uint8)
+    cv2.circle(narrow, (100, 100), 30, 255, -1)
+    cv2.circle(narrow, (100, 100), 31, 128, 2)
+    assert 0.005 < (narrow == 128).mean() < 0.02
+    assert kinds(read_ground_truth(saved(tmp_path / "narrow.png", narrow), "grey")) == [Remark.TRIMAP]
+    shadow = hard()
+    shadow[-20:, 30:60] = 100
+    cutout = np.dstack([np.zeros((SIDE, SIDE, 3), np.uint8), shadow])
+    assert kinds(read_ground_truth(saved(tmp_path / "cutout.png", cutout), "opacity")) == []
+
+
 def test_a_trimap_in_any_code_or_compression_is_told(tmp_path):
     trimap = np.where((matte() > 0) & (matte() < 255), 128, hard()).astype(np.uint8)
     other = np.select([trimap == 128, trimap == 255], [100, 254], 1)
@@ -157,8 +169,9 @@ def test_class_ids_with_unsure_pixels_are_no_grey_values(person, tmp_path):
     ) as told:
         read_ground_truth(path, "grey")
     assert ("write classes in the column reading" in str(told.value)) == (person < 9)
-    faint = hard() | (np.random.default_rng(0).random((SIDE, SIDE)) < 0.02).astype(np.uint8)  # a mask, a little noisy
-    assert np.array_equal(read_ground_truth(saved(tmp_path / "faint.png", faint), "grey").alpha, faint)
+    haze = np.random.default_rng(0).integers(0, 12, (SIDE, SIDE))
+    for faint in (np.maximum(hard(), haze), np.maximum(hard(), haze > 9), np.maximum(hard(), 3)):  # hard, on some haze
+        assert np.array_equal(read_ground_truth(saved(tmp_path / "faint.png", faint), "grey").alpha, faint)
 
 
 def test_a_silhouette_in_the_transparency_of_a_palette_is_refused(tmp_path):

@@ -346,7 +346,7 @@ def test_a_killed_process_leaves_whole_files_and_is_gone_on_from(tmp_path):
     prepare(tmp_path / "set", tmp_path / "whole", size=90, workers=0)
     done, whole = contents(out), contents(tmp_path / "whole")
     assert {path: data for path, (data, _) in done.items()} == {path: data for path, (data, _) in whole.items()}
-    assert sum(done.get(path) == file for path, file in begun.items()) >= 7  # three pairs and the record were kept
+    assert sum(done.get(path) == file for path, file in begun.items()) >= 6  # three pairs were kept
 
 
 def test_a_mask_that_is_to_be_read_otherwise_is_copied_anew(tmp_path):
@@ -358,6 +358,11 @@ def test_a_mask_that_is_to_be_read_otherwise_is_copied_anew(tmp_path):
         done = prepare(tmp_path / "set", tmp_path / "out", size=200, workers=0)
         pair = done.splits["train"][0]
         copies.append((int(read_pair(pair)[1].max()), pair.truth.stat().st_ino, [kind for kind, _ in done.remarks]))
+        if len(copies) == 1:  # as an earlier version left it
+            record = json.loads((tmp_path / "out" / "prepared.json").read_text())
+            (tmp_path / "out" / "prepared.json").write_text(
+                json.dumps({key: record[key] for key in ("source", "size", "truth", "layout")})
+            )
     assert [most for most, _, _ in copies] == [3, 255, 255]
     assert copies[1][1] == copies[2][1]  # not once more
 
@@ -367,6 +372,9 @@ def test_remarks_on_what_is_copied_already_are_made_again(tmp_path):
     save(tmp_path / "set" / "masks" / "a.png", disc() // 4)
     first, second = (prepare(tmp_path / "set", tmp_path / "out", size=60, workers=0).remarks for _ in range(2))
     assert [kind for kind, _ in first] == [Remark.FAINT] and first == second
+    record = json.loads((tmp_path / "out" / "prepared.json").read_text())
+    (tmp_path / "out" / "prepared.json").write_text(json.dumps(record | {"remarks": {}}))  # as after an interruption
+    assert prepare(tmp_path / "set", tmp_path / "out", size=60, workers=0).remarks == first
 
 
 # ---------------------------------------------------------------------------------------------------- errors and limits

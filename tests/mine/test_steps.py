@@ -289,6 +289,26 @@ def test_a_new_file_takes_neither_the_name_nor_the_place_of_a_corrected_photo(we
         assert project.left_out == {"a.png": "the same file as p02.png"}
 
 
+def test_a_corrected_photo_keeps_its_name_without_the_state_and_after_it_was_gone(weights, project):
+    corrections = Corrections(project)
+    for name in ("p01", "p02"):
+        corrections.confirm(name)
+    pixels = np.random.default_rng(9).integers(0, 256, (2, 80, 80, 3), np.uint8)
+    for picture, name in zip(pixels, ("p01.bmp", "p02.bmp")):
+        Image.fromarray(picture).save(project.folder / name)
+    (project.work / "mine.json").unlink()
+    away = project.work / "p02.png"
+    shutil.move(project.folder / "p02.png", away)
+    project = Project.open(project.folder)
+    look_and_propose(project, weights, 0)
+    shutil.move(away, project.folder / "p02.png")
+    look_and_propose(project, weights, 0)
+    corrections = Corrections(project)
+    assert {project.photos[name].file: corrections.how(name) for name in ("p01", "p02")} == {
+        "p01.png": CONFIRMED, "p02.png": CONFIRMED}  # fmt: skip
+    assert {photo.file for photo in project.photos.values()} >= {"p01.bmp", "p02.bmp"}
+
+
 def test_what_is_bad_in_a_folder_is_named_and_left_out(weights, mattes, tmp_path, capsys):
     folder = tmp_path / "photos"
     shutil.copy(folder / "p03.png", folder / "q03.png")

@@ -197,8 +197,17 @@ def test_whole_numbers_are_no_weights(kind, weights, tmp_path):
     torch.save(wrong, tmp_path / "whole.pth")
     save_file(wrong, tmp_path / "whole.safetensors")
     for file in ("whole.pth", "whole.safetensors"):
-        with pytest.raises(ValueError, match=rf"{file}: holds no weights, but the keys "):
+        numbers = str(kind).removeprefix("torch.")
+        with pytest.raises(ValueError, match=rf"{file}: {name} holds {numbers} numbers, .*; take the weights that it"):
             read_weights(tmp_path / file)
+
+
+def test_counters_may_be_of_any_kind(weights, tmp_path):
+    counters = {"stage1.norm.num_batches_tracked": torch.tensor(3, dtype=torch.int32)}
+    torch.save(weights | counters, tmp_path / "a.pth")
+    save_file(weights | counters, tmp_path / "a.safetensors")
+    for file in ("a.pth", "a.safetensors"):
+        assert read_weights(tmp_path / file).keys() == weights.keys() | counters.keys()
 
 
 def test_a_negative_variance_is_damage(weights, tmp_path):
