@@ -778,7 +778,7 @@ def test_a_broken_photo_in_a_worker_is_one_line_too(headless, copy, tmp_path, ca
 def test_another_recipe_in_the_folder_is_one_line(headless, portrait_folder, make_run, tmp_path, capsys):
     write_checkpoint(tmp_path / LATEST, make_run()[0].state_dict())
     line = error_of(main(arguments(portrait_folder, tmp_path, "edge_weight=4")), capsys)
-    assert "another edge_weight, loss function" in line
+    assert "differs in edge_weight, loss function" in line
     assert LATEST in line
 
 
