@@ -134,8 +134,15 @@ def _wrapper(weights: dict[str, Any]) -> str | None:
 
 
 def _state_dicts(weights: dict[str, Any]) -> list[str]:
-    return [name for name, value in weights.items() if isinstance(value, dict) and value and
-            all(map(_is_weight, *zip(*value.items())))]  # fmt: skip
+    """The keys under which weights are; whole numbers alone, such as the states of random generators, are none."""
+    return [
+        name
+        for name, value in weights.items()
+        if isinstance(value, dict)
+        and value
+        and all(map(_is_weight, *zip(*value.items())))
+        and any(number.is_floating_point() for number in value.values())
+    ]
 
 
 def _common_prefix(weights: dict[Any, Any]) -> str | None:

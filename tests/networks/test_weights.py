@@ -172,6 +172,11 @@ def test_a_torchscript_program_is_named(tmp_path):
         read_checkpoint(path)
 
 
+def test_states_of_random_generators_beside_the_weights_are_none(weights, tmp_path):
+    torch.save({"my_net": weights, "random": {"cpu": torch.get_rng_state()}}, tmp_path / "a.pth")
+    assert read_weights(tmp_path / "a.pth").keys() == weights.keys()
+
+
 def test_several_state_dicts_under_unknown_keys_are_not_guessed(weights, tmp_path):
     torch.save({"netG": weights, "netD": {"layer.weight": torch.zeros(2)}}, tmp_path / "gan.pth")
     with pytest.raises(ValueError, match=r"gan\.pth: holds no weights, but the keys netG, netD; expected a state dict"):
