@@ -91,20 +91,21 @@ def prepare(
         )
     backgrounds = _planned_backgrounds(folder, out) if any(pair.is_cutout for pair, _, _ in tasks) else {}
     record = {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout}
-    readings = {_place(copy, out): pair.reading for pair, copy, _ in tasks}
-    known = _begin(out, record | {"readings": readings})
-    work = [(*task, known.get(_place(task[1], out))) for task in tasks]
+    places = [copy.truth.relative_to(out).as_posix() for _, copy, _ in tasks]
+    readings = {place: pair.reading for place, (pair, _, _) in zip(places, tasks, strict=True)}
+    known = _begin(out, record, readings)
+    work = [(*task, known.get(place)) for place, task in zip(places, tasks, strict=True)]
     results = list(in_parallel(_copy_pair, work, workers, "pairs"))
     failed += [result for result in results if isinstance(result, str)]
     done = {copy.image: result for (_, copy, _), result in zip(tasks, results) if not isinstance(result, str)}
     sizes = {image: size for image, (size, _) in done.items()}
     # Twice the size: `helpers.samples.composites` shows pieces of them, down to half of each side.
-    places = [(path, place, 2 * size) for path, place in backgrounds.items()]
-    failed += filter(None, in_parallel(_copy_background, places, workers, "backgrounds"))
+    behind = [(path, place, 2 * size) for path, place in backgrounds.items()]
+    failed += filter(None, in_parallel(_copy_background, behind, workers, "backgrounds"))
     _copy_people(folder, out)
     splits = {split: [copy for _, copy in plan[split] if copy.image in sizes] for split in plan}
     write_manifest(out / MANIFEST, splits, sizes)
-    odd = {_place(copy, out): done[copy.image][1] for _, copy, _ in tasks if copy.image in done}
+    odd = {place: result[1] for place, result in zip(places, results, strict=True) if not isinstance(result, str)}
     _write_record(out, record | {"readings": readings, "remarks": odd})
     return Prepared(splits, failed, [remark for remarks in odd.values() for remark in remarks], lines_left_out(found))
 
@@ -163,33 +164,25 @@ def _places(paths: list[Path], folder: Path, suffix: str) -> dict[Path, Path]:
     return {path: place for place, path in taken.items()}
 
 
-def _place(copy: Pair, out: Path) -> str:
-    """Where the copy of a ground truth lies below `out`, as the record names it."""
-    return copy.truth.relative_to(out).as_posix()
-
-
-def _begin(out: Path, record: dict[str, Any]) -> dict[str, Remarks]:
+def _begin(out: Path, record: dict[str, Any], readings: dict[str, str]) -> dict[str, Remarks]:
     """Make `out`, or go on with it; refuses one that holds anything else. Returns {place: remarks} of what is copied.
 
-    Copied ground truths are removed whose reading is another one than before, or is not known, as in the folders of an
-    earlier version.
+    `readings` are those of the ground truths by the places of their copies. Copies are removed whose reading was
+    another one before, or is not known, as in the folders of an earlier version.
     """
     before = _recorded(out)
     kept, odd = before.pop("readings", {}), before.pop("remarks", {})
-    readings = record["readings"]
-    wanted = {key: value for key, value in record.items() if key != "readings"}
-    if before != wanted and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
-        found, other = (json.dumps(each, ensure_ascii=False) for each in (before, wanted))
+    if before != record and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+        found, wanted = (json.dumps(each, ensure_ascii=False) for each in (before, record))
         raise FileExistsError(
-            f"{out}: holds {found if before else 'other files'} and not {other}; nothing in it was changed. "
+            f"{out}: holds {found if before else 'other files'} and not {wanted}; nothing in it was changed. "
             "Choose another folder, or remove this one first"
         )
-    changed = [place for place, reading in readings.items() if kept.get(place) != reading]
-    for place in changed:
+    same = {place for place, reading in readings.items() if kept.get(place) == reading}
+    for place in readings.keys() - same:
         (out / place).unlink(missing_ok=True)
-    known = {place: odd[place] for place in readings if place in odd and place not in changed}
-    if before != wanted or changed:
-        _write_record(out, wanted | {"readings": kept | readings, "remarks": known})
+    known = {place: [(kind, text) for kind, text in remarks] for place, remarks in odd.items() if place in same}
+    _write_record(out, record | {"readings": readings, "remarks": known})
     for place, _, _ in os.walk(out):
         remove_leftovers(place)
     return known
@@ -204,6 +197,7 @@ def _recorded(out: Path) -> dict[str, Any]:
 
 
 def _write_record(out: Path, record: dict[str, Any]) -> None:
+    """Write the record, unless `out` holds the same one."""
     if record != _recorded(out):
         with whole_file(out / RECORD) as temporary:
             temporary.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -218,7 +212,7 @@ def _copy_pair(task: tuple[Pair, Pair, int, Remarks | None]) -> tuple[tuple[int,
     try:
         if _is_current((copy.image, copy.truth), (pair.image, pair.truth)):
             remarks = read_ground_truth(pair.truth, pair.reading).remarks if known is None else known
-            return picture_size(copy.image), [(kind, text) for kind, text in remarks]
+            return picture_size(copy.image), remarks
         dates = [path.stat().st_mtime_ns for path in (pair.image, pair.truth)]  # before they are read
         # At full size: a JPEG decoded smaller would be less sharp. It would also be up to a pixel off its ground truth
         # if its sides are not multiples of 8.

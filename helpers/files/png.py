@@ -59,8 +59,11 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def read_colour_chunks(file: IO[bytes]) -> dict[bytes, bytes]:
     """{kind: data} of those of `COLOUR_CHUNKS` that an open PNG file holds; the reading position stays."""
+    place = file.tell()
     before = takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(file))
-    return {kind: data for kind, data in before if kind in COLOUR_CHUNKS}
+    chunks = {kind: data for kind, data in before if kind in COLOUR_CHUNKS}
+    file.seek(place)
+    return chunks
 
 
 def has_late_exif(picture: ImageFile) -> bool:
@@ -71,11 +74,8 @@ def has_late_exif(picture: ImageFile) -> bool:
     assert picture.fp is not None  # it is open
     place = picture.fp.tell()
     picture.fp.seek(max(0, picture.fp.seek(0, 2) - _TAIL))
-    may_have = b"eXIf" in picture.fp.read()
+    kinds = [kind for kind, _ in _chunks(picture.fp)] if b"eXIf" in picture.fp.read() else []
     picture.fp.seek(place)
-    if not may_have:
-        return False
-    kinds = [kind for kind, _ in _chunks(picture.fp)]
     return b"eXIf" in kinds and b"IDAT" in kinds[: kinds.index(b"eXIf")]
 
 
@@ -90,14 +90,10 @@ def transparent_grey(picture: ImageFile) -> dict[str, int]:
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The kind and data of the chunks up to the end; the data of long ones are left out. The reading position stays."""
-    place = file.tell()
+    """The kind and data of the chunks from the first to the end; the data of long ones are left out."""
     file.seek(8)
-    try:
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            data = file.read(length) if length <= 32 else b""
-            file.seek(length - len(data) + 4, 1)
-            yield kind, data
-    finally:
-        file.seek(place)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        data = file.read(length) if length <= 32 else b""
+        file.seek(length - len(data) + 4, 1)
+        yield kind, data

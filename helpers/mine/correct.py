@@ -92,16 +92,15 @@ class Corrections:
             is_painted = self._strokes_file(name).is_file()
             kept = self._base_file(name) if is_painted else self.folder / line.mask
             if kept.is_file():
-                return (read_grey(kept) / 255).astype(np.float32)
+                return _read_matte(kept)
         pair = self.project.own_pair(self.project.photos[name])
-        alpha = read_alpha(pair) if pair else read_grey(self.project.proposal(name))
-        return (alpha / 255).astype(np.float32)
+        return (read_alpha(pair) / 255).astype(np.float32) if pair else _read_matte(self.project.proposal(name))
 
     def matte(self, name: str) -> NDArray[np.float32]:
         """The photo's matte (H, W) in [0, 1] as it is now."""
         line = self._line(name, self.lines())
         if line and (self.folder / line.mask).is_file():
-            return (read_grey(self.folder / line.mask) / 255).astype(np.float32)
+            return _read_matte(self.folder / line.mask)
         return self.base(name)
 
     def strokes(self, name: str) -> NDArray[np.uint8] | None:
@@ -152,8 +151,6 @@ class Corrections:
         self._known(name)
         with self._alone():
             self._begin(name, seen, replace_own)
-            if self._line(name, self.lines()) is None:  # strokes that were never saved whole
-                self._drop_strokes(name)
             how = CORRECTED if self.strokes(name) is not None else CONFIRMED
             return self._write(name, self.matte(name), how)
 
@@ -213,14 +210,17 @@ class Corrections:
         return photo
 
     def _begin(self, name: str, seen: int | None, replace_own: bool) -> None:
-        """Refuse a change that must not be, as `save` tells; drop strokes that were painted on another file."""
+        """Refuse a change that must not be, as `save` tells.
+
+        Drops strokes that do not count: those painted on another file, and those of a save that was cut off.
+        """
         photo, lines = self.project.photos[name], self.lines()
         there = lines[name].revision if name in lines else 0
         if seen is not None and seen != there:
             raise Stale(f"{photo.file}: changed in another window meanwhile; open the photo anew to see how it is now")
         if self.how(name, lines) == OWN and not replace_own:
             raise OwnMask(f"{photo.file}: has a mask of yours, {photo.mask}; say that it may be replaced here")
-        if name in lines and not lines[name].is_of(photo):
+        if self._line(name, lines) is None:
             self._drop_strokes(name)
 
     def _write(self, name: str, matte: NDArray[np.float32], how: str) -> int:
@@ -252,6 +252,11 @@ class Corrections:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
             yield
+
+
+def _read_matte(path: Path) -> NDArray[np.float32]:
+    """A matte (H, W) in [0, 1] as `_write_matte` has written it."""
+    return (read_grey(path) / 255).astype(np.float32)
 
 
 def _write_matte(path: Path, matte: NDArray[np.float32]) -> None:

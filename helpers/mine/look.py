@@ -59,10 +59,9 @@ def look(project: Project, workers: int | None = None) -> None:
 
     A folder in one of the layouts of `helpers.datasets.layouts` brings its own masks, which are taken over, and its own
     validation split. What earlier steps did for a photo stays, unless its file has changed: then it waits again, and a
-    note tells its owner. Of two photos that are the same the one with a mask stays, else the
-    one that was there before, else the first by name. Raises
-    FileNotFoundError if there is no photo at all, and ValueError for a folder of several layouts or a damaged list of
-    corrections.
+    note tells its owner. Of two photos that are the same the one with a mask stays, else the one that was there before,
+    else the first by name. Raises FileNotFoundError if there is no photo at all, and ValueError for a folder of several
+    layouts or a damaged list of corrections.
     """
     found, left_out = _find(project)
     before = {photo.file: photo for photo in project.photos.values()}

@@ -342,7 +342,8 @@ def test_a_matte_made_elsewhere_and_a_reset_drop_the_strokes(project):
     assert np.array_equal(corrections.matte("a"), proposed)
 
 
-def test_strokes_of_a_save_that_was_cut_off_are_no_part_of_a_confirmation(project, monkeypatch):
+@pytest.mark.parametrize("accept", ["confirm", "save"])
+def test_strokes_of_a_save_that_was_cut_off_do_not_count(accept, project, monkeypatch):
     corrections = Corrections(project)
     with monkeypatch.context() as patch:
         patch.setattr(Corrections, "_write", lambda *_: 1 / 0)  # as if the process were killed there
@@ -350,6 +351,9 @@ def test_strokes_of_a_save_that_was_cut_off_are_no_part_of_a_confirmation(projec
             corrections.save("a", strokes((REMOVE, slice(5), slice(20))))
     other = np.random.default_rng(5).integers(0, 256, (30, 40), np.uint8)
     Image.fromarray(other).save(project.proposal("a"))
-    corrections.confirm("a")
-    assert (corrections.how("a"), corrections.strokes("a")) == (CONFIRMED, None)
+    if accept == "confirm":
+        corrections.confirm("a")
+        assert (corrections.how("a"), corrections.strokes("a")) == (CONFIRMED, None)
+    else:
+        corrections.save("a", strokes((KEEP, slice(5), slice(30, 40))))
     assert np.array_equal(corrections.base("a"), (other / 255).astype(np.float32))

@@ -245,6 +245,8 @@ def test_a_zip_whose_table_is_damaged_is_told_as_damaged(tmp_path):
     data[table + 9] |= 8  # bit 11 of the flags: the name is UTF-8
     data[table + 46] = 0xFF
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"u2net\.pth: not a readable checkpoint .*replace it") as caught:
+    with pytest.raises(
+        ValueError, match=r"u2net\.pth: not a readable checkpoint .*name the weight file, or replace it by"
+    ) as caught:
         read_checkpoint(path)
     assert type(caught.value) is ValueError

@@ -101,7 +101,9 @@ def test_truncated_files_are_refused_by_name(share, zipped, tmp_path):
     torch.save(STATE, path, _use_new_zipfile_serialization=zipped)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    to_do = "replace it" if path.stat().st_size else "copy or download it again"
+    to_do = (
+        "name the weight file, or replace it by a whole copy" if path.stat().st_size else "copy or download it again"
+    )
     with pytest.raises(ValueError, match=rf"cut\.pth: not a readable checkpoint .*{to_do}"):
         read_checkpoint(path)
 
