@@ -166,16 +166,17 @@ class U2Net(nn.Module):
         """The small network: 1.13 M parameters."""
         return cls(LITE)
 
-    def features(self, x: Tensor) -> list[Tensor]:
+    def features(self, x: Tensor, finest: int = 0) -> list[Tensor]:
         """(B, 3, H, W) normalised images → what each decoder stage gives: six (B, C, h, w), from the coarsest up.
 
-        The first is the deepest encoder stage's, the last has the size of the input.
+        The first is the deepest encoder stage's, the last has the size of the input. The `finest` last ones are left
+        out.
         """
         levels: list[Tensor] = []
         for i, stage in enumerate(self.encoder):
             levels.append(stage(pool(levels[-1]) if i else x))
         maps = [levels.pop()]
-        for stage, level in zip(self.decoder, reversed(levels), strict=True):
+        for stage, level in zip(self.decoder, reversed(levels[finest:])):
             maps.append(stage(torch.cat([resize_like(maps[-1], level), level], dim=1)))
         return maps
 

@@ -25,7 +25,8 @@ RESULTS = Path(__file__).parents[2] / "results" / "claims.csv"
 REPORT: dict[str, Any] = {
     "network": "u2net_lite", "start": "pretrained", "loss": "report", "edge_weight": 1.0, "edge_width": 7,
     "edge_on": "fused", "schedule": "one_cycle", "max_lr": 1e-3, "truth": "annotations", "precision": "float32",
-    "augmentation": "report", "ema": 0.0, "clip": 0.0, "freeze_encoder": False, "best_by": "loss", "patience": 0,
+    "augmentation": "report", "ema": 0.0, "clip": 0.0, "freeze_encoder": False, "coarse": False, "best_by": "loss",
+    "patience": 0,
 }  # fmt: skip
 """What every run shares with the report, whatever the preset or the machine: fields of `helpers.config.Config`."""
 

@@ -14,6 +14,7 @@ from helpers.augment import validation_transform
 from helpers.config import AUTO, Config
 from helpers.devices import Runtime, best_runtime
 from helpers.losses import LOSSES
+from helpers.networks.coarse import CoarseU2Net
 from helpers.networks.pretrained import (
     BODIES,
     ENCODERS,
@@ -32,6 +33,7 @@ from helpers.schedule import SCHEDULES, plateau, range_test, steepest
 from helpers.training.checkpoints import read_latest
 from helpers.training.run import UNBOUND, Run, find_processes
 from helpers.training.step import set_training, step_in_memory
+from helpers.u2net import TABLES
 
 
 def assemble(
@@ -54,14 +56,15 @@ def assemble(
         raise ValueError(
             f"batch_size={config.batch_size} cannot be shared evenly by {processes} processes; take a multiple"
         )
-    if config.freeze_encoder and not weights and config.start == "random" and config.network not in ENCODERS:
+    kept = "coarse" if config.coarse else "freeze_encoder" if config.freeze_encoder else None
+    if kept and not weights and config.start == "random" and config.network not in ENCODERS:
         raise ValueError(
-            "freeze_encoder=true keeps random weights unless the run starts from others: name some by --weights, "
-            "or set freeze_encoder=false"
+            f"{kept}=true keeps random weights unless the run starts from others: name some by --weights, "
+            f"or set {kept}=false"
         )
 
     torch.manual_seed(config.seed)
-    model = build(config.network)
+    model = CoarseU2Net(TABLES[config.network]) if config.coarse else build(config.network)
     weights, start = _starting_weights(config, weights)
     if weights:
         start_from(model, read_weights(weights))
