@@ -9,10 +9,11 @@ import torch
 from benchmarks.timing import Row, alternate, seconds
 from helpers.devices import Runtime, best_runtime
 from helpers.losses import matting_loss
+from helpers.networks.coarse import CoarseU2Net
 from helpers.networks.registry import build
 from helpers.startup import begin_training, limit_threads, thread_limit
 from helpers.training.step import train_step
-from helpers.u2net import normalise
+from helpers.u2net import TABLES, normalise
 
 SIZE = 320
 
@@ -24,6 +25,7 @@ def rows(repeats=4):
     goals = {"cuda": {"u2net_lite": 3.0, "u2net": 3.0}, "cpu": {"u2net_lite": 2.0, "u2net": 1.8}}
     kind = runtime.device.type
     found = [_row(network, count, goals[kind][network], runtime, repeats) for network, count in images[kind].items()]
+    found.append(_coarse("u2net_lite", images[kind]["u2net_lite"], runtime, repeats))
     if kind == "cpu":
         found.append(_memory_kept("u2net_lite", images[kind]["u2net_lite"], repeats))
         found += [Row(f"training step on a GPU, {network}", None, None, 3.0) for network in images["cuda"]]
@@ -33,7 +35,7 @@ def rows(repeats=4):
 def _row(network, count, goal, runtime, repeats):
     images, alphas = _batch(count)
     plain_runtime = Runtime(runtime.device, None, torch.contiguous_format)
-    plain_model, plain_optimizer = _trained(network, plain_runtime)
+    plain_model, plain_optimizer = _trained(build(network), plain_runtime)
 
     def plain():
         outputs = plain_model(normalise(images).to(runtime.device))
@@ -43,9 +45,16 @@ def _row(network, count, goal, runtime, repeats):
         plain_optimizer.step()
         loss.item()
 
-    times = alternate(plain, _our_step(network, count, runtime), repeats)
+    times = alternate(plain, _our_step(build(network), count, runtime), repeats)
     what = f"training step, {network}, {SIZE}², {count} images, {runtime.device.type}"
     return Row(what, *(count / time for time in times), goal, "images/s")
+
+
+def _coarse(network, count, runtime, repeats):
+    """A step of the coarse stages alone against one of the whole network."""
+    whole, coarse = (_our_step(model, count, runtime) for model in (build(network), CoarseU2Net(TABLES[network])))
+    what = f"training step, {network}, {SIZE}², {count} images, {runtime.device.type}: coarse stages only"
+    return Row(what, *(count / time for time in alternate(whole, coarse, repeats)), 5.0, "images/s")
 
 
 def _batch(count):
@@ -57,14 +66,14 @@ def _batch(count):
     return images, alphas
 
 
-def _trained(network, runtime, **options):
-    model = build(network).to(runtime.device, memory_format=runtime.memory_format).train()
-    return model, torch.optim.Adam(model.parameters(), lr=1e-4, **options)
+def _trained(model, runtime, **options):
+    model = model.to(runtime.device, memory_format=runtime.memory_format).train()
+    return model, torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr=1e-4, **options)
 
 
-def _our_step(network, count, runtime):
+def _our_step(model, count, runtime):
     """A function that does one training step."""
-    model, optimizer = _trained(network, runtime, fused=True)
+    model, optimizer = _trained(model, runtime, fused=True)
     batch, scaler = _batch(count), runtime.scaler()
     return lambda: train_step(model, optimizer, batch, matting_loss, runtime, scaler)["total"].item()
 
@@ -73,7 +82,7 @@ def seconds_of_a_step(network, count, keep):
     """Seconds of the fourth step on the CPU, with the memory of the step before (`keep`) or without."""
     pixels = count * SIZE**2
     begin_training(pixels) if keep else limit_threads(thread_limit(pixels))
-    step = _our_step(network, count, best_runtime("cpu"))
+    step = _our_step(build(network), count, best_runtime("cpu"))
     return [seconds(step) for _ in range(4)][-1]
 
 

@@ -27,7 +27,9 @@ grow() {
     shift 5
     for data in "$@"; do options+=(--data "$data"); done
     for setting in network=u2net_lite image_size="$size" epochs="$epochs" max_lr="$rate" workers=0 loss=l1 \
-        ema="$ema" augmentation=strong truth=mattes micro_batch=4; do options+=(--set "$setting"); done
+        ema="$ema" augmentation="$augmentation" truth=mattes micro_batch="$at_once" coarse="$coarse"; do
+        options+=(--set "$setting")
+    done
     if [ "$processes" -gt 1 ]; then
         launch=("$python" -m accelerate.commands.launch --multi_gpu --num_processes "$processes" --num_machines 1
             --mixed_precision no --dynamo_backend no --main_process_port 0)
@@ -73,7 +75,7 @@ whole=$work/whole-labelled upper=$work/upper-labelled
 on="layout=cutouts,backgrounds=$places"
 final=final_model_ckpt.pth
 
-ema=0.998
+ema=0.998 augmentation=strong at_once=4 coarse=false
 grow a192 192 1 1e-3 "$work/before.safetensors" "$selfies,weight=1.5" "$people,weight=6" "$street,weight=1.2" \
     "$work/cutouts,$on,weight=1.4" "$work/made,weight=.4"
 # between two networks on one path, every kind of photo is better than at either end, or nearly as good
@@ -106,7 +108,12 @@ ema=0.999
 grow l320 320 1 3e-4 "$work/between5.pth" "$selfies,weight=1.1" "$people,weight=3.8" "$street,weight=2.6" \
     "$upper/portraits,weight=1.6" "$work/cutouts,$on,weight=.6" "$whole/composites,$on,weight=.6" \
     "$whole/portraits,weight=.6" "$work/made,weight=.8"
-average "$work/shipped/$final" "$work/before.safetensors" .25 "$work/d320/$final" .1 "$work/j320/$final" .15 \
+average "$work/between6.pth" "$work/before.safetensors" .25 "$work/d320/$final" .1 "$work/j320/$final" .15 \
     "$work/k320/$final" .25 "$work/l320/$final" .25
+ema=0.998 augmentation=report at_once=0 coarse=true
+grow m320 320 2 1e-3 "$work/between6.pth" "$selfies,weight=1.2" "$people,weight=3.6" "$street,weight=1.6" \
+    "$work/cutouts,$on,weight=1.2" "$whole/composites,$on,weight=1.2" "$whole/portraits,weight=.8" \
+    "$work/made,weight=.4"
+average "$work/shipped/$final" "$work/m320/$final" .53 "$work/between6.pth" .47
 
 "$python" -m helpers.export "$work/shipped/$final" "$work/portrait_lite.safetensors"
