@@ -119,7 +119,7 @@ def test_it_needs_weights_to_start_from(make_run):
 @pytest.mark.parametrize(("settings", "message"), [
     ({"network": "u2net_knet"}, "coarse=true goes with network=u2net and u2net_lite only, not with u2net_knet"),
     ({"network": "resnet50_unet"}, "only, not with resnet50_unet"),
-    ({"freeze_encoder": True}, "freeze_encoder=true keeps it: set one of them"),
+    ({"freeze_encoder": True}, "which freeze_encoder=true keeps: set one of them"),
 ])  # fmt: skip
 def test_what_contradicts_it_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
