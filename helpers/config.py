@@ -142,11 +142,9 @@ class Config:
         if self.network != "resnet50_unet" and self.image_size < 32:
             raise ValueError(f"image_size={self.image_size} is too small for network={self.network}: 32 or more")
         if self.coarse and self.network not in ("u2net", "u2net_lite"):
-            raise ValueError(f"coarse=true goes with network=u2net and u2net_lite only, not with {self.network}")
+            raise ValueError(f"coarse=true contradicts network={self.network}: take u2net_lite or u2net")
         if self.coarse and self.freeze_encoder:
-            raise ValueError(
-                "coarse=true trains a part of the encoder, which freeze_encoder=true keeps: set one of them"
-            )
+            raise ValueError("coarse=true contradicts freeze_encoder=true, as it trains the encoder: set one of them")
         if self.micro_batch > self.batch_size:
             raise ValueError(f"micro_batch={self.micro_batch} is more than batch_size={self.batch_size} to split")
         if self.patience and self.schedule not in ("plateau", "constant"):
