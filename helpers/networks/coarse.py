@@ -20,7 +20,8 @@ class CoarseU2Net(U2Net):
     """A U²-Net whose stages at a quarter of the size and below are trained, by their own maps; the others are kept.
 
     In training it returns `[side3, side4, side5, side6]`, each (B, 1, H, W): the finest of them stands in the place of
-    the fused map. In evaluation it is the whole network, with `[fused, side1, …, side6]`. Made as `U2Net`.
+    the fused map. In evaluation it is the whole network, with `[fused, side1, …, side6]`: so the training loss adds up
+    four maps, and the validation loss seven. Made as `U2Net`.
     """
 
     def __init__(self, table: Sequence[Stage]) -> None:
