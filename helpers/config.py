@@ -73,7 +73,7 @@ class Config:
         ema: decay of the running average of the weights, such as .999, that is validated and kept (0: none).
         freeze_encoder: train the decoder only, for small data sets, and keep the statistics of all batch norms; needs
             weights to start from.
-        coarse: train only the stages of a U²-Net at a quarter of the size and below, by their own maps: on a CPU ten
+        coarse: train only the stages of a U²-Net at a quarter of the size and below, by their own maps: on a CPU five
             times as many pictures in the same time with `u2net_lite`; needs weights to start from.
         loss: `report`, `notebook` for the published notebook's, `cross_entropy`, or `l1`, whose edges are sharper. The
             last two put another error in the place of the report's RMSE, in the transition term as well.

@@ -1,7 +1,7 @@
 """Trains a U²-Net only where it decides what is a person: at a quarter of the picture's size and below.
 
 Of the lite network, the stages at full and at half size take nine tenths of the arithmetic (of the full one, a half),
-and they add little but the edge. Without them a step of the lite network takes a tenth of the time on a CPU, so that
+and they add little but the edge. Without them a step of the lite network takes a fifth of the time on a CPU, so that
 many more pictures can be shown.
 """
 
