@@ -176,17 +176,28 @@ class U2Net(nn.Module):
         for i, stage in enumerate(self.encoder):
             levels.append(stage(pool(levels[-1]) if i else x))
         maps = [levels.pop()]
-        for stage, level in zip(self.decoder, reversed(levels[finest:])):
+        decoder = self.decoder[: len(self.decoder) - finest]
+        for stage, level in zip(decoder, reversed(levels[finest:]), strict=True):
             maps.append(stage(torch.cat([resize_like(maps[-1], level), level], dim=1)))
         return maps
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → `[fused, side1, …, side6]`, each (B, 1, H, W) float32 in [0, 1]."""
-        maps = self.features(x)
-        sides = [resize_like(side(m), x) for side, m in zip(self.sides, reversed(maps), strict=True)]
-        fused = self.fuse(torch.cat(sides, dim=1))
-        # float32 before the sigmoid: bfloat16 has only three digits between 0.5 and 1
-        return [torch.sigmoid(logits.float()) for logits in (fused, *sides)]
+        sides = self.side_logits(x)
+        return probabilities([self.fuse(torch.cat(sides, dim=1)), *sides])
+
+    def side_logits(self, x: Tensor, finest: int = 0) -> list[Tensor]:
+        """(B, 3, H, W) normalised images → logits of the side outputs from the finest up, each (B, 1, H, W).
+
+        The `finest` first ones are left out, and what only they need is not computed.
+        """
+        maps = reversed(self.features(x, finest))
+        return [resize_like(side(m), x) for side, m in zip(self.sides[finest:], maps, strict=True)]
+
+
+def probabilities(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Logits → float32 in [0, 1]; float32 before the sigmoid, as bfloat16 has only three digits between 0.5 and 1."""
+    return [torch.sigmoid(logits.float()) for logits in maps]
 
 
 def _official_names(model: U2Net) -> dict[str, str]:

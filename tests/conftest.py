@@ -19,6 +19,7 @@ from helpers.networks.registry import weights_out
 from helpers.samples.mixing import Source
 from helpers.training import setup as assembly
 from helpers.training.__main__ import main
+from helpers.training.loop import train_epoch
 from helpers.training.setup import assemble
 from helpers.u2net import LITE, TABLES, U2Net
 
@@ -81,6 +82,15 @@ def make_run(tiny, portrait_folder, float32):
             return assemble(load_config("smoke", **settings), [Source(data)], weights, runtime, folder)
 
     return make
+
+
+@pytest.fixture
+def trained_weights(make_run, tmp_path):
+    """A weight file whose batch norms have statistics of their own."""
+    run, _ = make_run(seed=7)
+    train_epoch(run)
+    torch.save(weights_out(run.model), tmp_path / "w.pth")
+    return tmp_path / "w.pth"
 
 
 @pytest.fixture

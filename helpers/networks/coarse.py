@@ -7,10 +7,9 @@ many more pictures can be shown.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from helpers.u2net import Stage, U2Net, resize_like
+from helpers.u2net import Stage, U2Net, probabilities
 
 FINE = 2
 """Stages of the encoder, and of the decoder, that are finer than a quarter of the size. They keep their weights."""
@@ -39,6 +38,4 @@ class CoarseU2Net(U2Net):
         """(B, 3, H, W) normalised images → maps, each (B, 1, H, W) float32 in [0, 1]."""
         if not self.training:
             return super().forward(x)
-        maps = self.features(x, FINE)
-        sides = [resize_like(side(m), x) for side, m in zip(self.sides[FINE:], reversed(maps), strict=True)]
-        return [torch.sigmoid(logits.float()) for logits in sides]
+        return probabilities(self.side_logits(x, FINE))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.u2net import LITE, Stage, U2Net, load_official
+from helpers.u2net import LITE, Stage, U2Net, load_official, probabilities
 
 KERNELS = 2
 """The person and the background, in this order."""
@@ -130,7 +130,7 @@ class U2NetKNet(nn.Module):
         for one in self.rounds:
             kernels, logits = one(features, kernels, maps[-1])
             maps.append(logits)
-        return [torch.sigmoid(person_logits(logits).float()) for logits in reversed(maps)]  # float32 as in U2Net
+        return probabilities([person_logits(logits) for logits in reversed(maps)])
 
 
 def load_body(model: U2NetKNet, weights: dict[str, Tensor]) -> None:

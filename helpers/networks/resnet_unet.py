@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.u2net import BatchNorm, ConvBlock, load_exactly, resize_like
+from helpers.u2net import BatchNorm, ConvBlock, load_exactly, probabilities, resize_like
 
 BRIDGE, RATES = 1024, (3, 6, 9)
 SKIPS = (512, 256, 64, 3)
@@ -79,7 +79,7 @@ class ResNetUNet(nn.Module):
         for block, skip in zip(self.decoder, (eighth, quarter, half, x), strict=True):
             maps.append(block(maps[-1], skip))
         logits = [resize_like(side(m), x) for side, m in zip(self.sides, reversed(maps[1:]), strict=True)]
-        return [torch.sigmoid(each.float()) for each in logits]  # float32 first, as in U2Net.forward
+        return probabilities(logits)
 
 
 def load_imagenet(model: "ResNetUNet", state_dict: dict[str, torch.Tensor]) -> None:

@@ -8,7 +8,6 @@ from support import arguments
 from helpers.config import FINAL, load_config
 from helpers.cutout import load_matter
 from helpers.networks.coarse import CoarseU2Net
-from helpers.networks.registry import weights_out
 from helpers.networks.weights import read_weights
 from helpers.training.__main__ import main as train
 from helpers.training.checkpoints import resume, write_checkpoint
@@ -24,14 +23,6 @@ COARSE = {f"{part}.{i}" for part, numbers in
 def model(tiny):
     torch.manual_seed(0)
     return CoarseU2Net(tiny)
-
-
-@pytest.fixture
-def weights(make_run, tmp_path):
-    run, _ = make_run(seed=7)
-    train_epoch(run)
-    torch.save(weights_out(run.model), tmp_path / "w.pth")
-    return tmp_path / "w.pth"
 
 
 def parts(names):
@@ -71,8 +62,8 @@ def test_in_evaluation_it_is_the_whole_network(model, tiny):
         assert torch.equal(found, expected)
 
 
-def test_the_coarse_stages_learn_and_the_others_stay_bit_by_bit(weights, make_run):
-    run, _ = make_run(weights=weights, coarse=True, max_lr=0.01)
+def test_the_coarse_stages_learn_and_the_others_stay_bit_by_bit(trained_weights, make_run):
+    run, _ = make_run(weights=trained_weights, coarse=True, max_lr=0.01)
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     train_epoch(run)
     changed = {name for name, tensor in run.model.state_dict().items() if not torch.equal(tensor, before[name])}
@@ -84,13 +75,13 @@ def test_the_coarse_stages_learn_and_the_others_stay_bit_by_bit(weights, make_ru
     assert held == {id(parameter) for name, parameter in named if parts([name]) <= COARSE}
 
 
-def test_it_resumes_exactly(weights, make_run, tmp_path):
-    straight, _ = make_run(weights=weights, coarse=True, ema=0.9)
-    stopped, _ = make_run(weights=weights, coarse=True, ema=0.9)
+def test_it_resumes_exactly(trained_weights, make_run, tmp_path):
+    straight, _ = make_run(weights=trained_weights, coarse=True, ema=0.9)
+    stopped, _ = make_run(weights=trained_weights, coarse=True, ema=0.9)
     train_epoch(straight)
     train_epoch(stopped)
     write_checkpoint(tmp_path / "latest.pth", stopped.state_dict())
-    again, _ = make_run(weights=weights, coarse=True, ema=0.9)
+    again, _ = make_run(weights=trained_weights, coarse=True, ema=0.9)
     assert resume(again, tmp_path)
     train_epoch(straight)
     train_epoch(again)
@@ -99,10 +90,10 @@ def test_it_resumes_exactly(weights, make_run, tmp_path):
         assert torch.equal(found, expected)
 
 
-def test_the_command_leaves_a_whole_network(headless, portrait_folder, weights, tmp_path):
+def test_the_command_leaves_a_whole_network(headless, portrait_folder, trained_weights, tmp_path):
     options = arguments(portrait_folder, tmp_path, "network=u2net_lite", "epochs=1", "coarse=true")
-    assert train([*options, "--weights", str(weights)]) == 0
-    before, after = read_weights(weights), read_weights(tmp_path / FINAL)
+    assert train([*options, "--weights", str(trained_weights)]) == 0
+    before, after = read_weights(trained_weights), read_weights(tmp_path / FINAL)
     assert before.keys() == after.keys()
     differing = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
     assert {name.split(".")[0] for name in differing} == {

@@ -87,7 +87,7 @@ def test_the_range_test_trains_as_the_run_will(scripted, make_run, monkeypatch):
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_the_range_test_keeps_the_statistics_that_the_run_keeps(frozen, monkeypatch, make_run, weights):
+def test_the_range_test_keeps_the_statistics_that_the_run_keeps(frozen, monkeypatch, make_run, trained_weights):
     kept = []
 
     def range_test(model, loader, step):
@@ -95,7 +95,7 @@ def test_the_range_test_keeps_the_statistics_that_the_run_keeps(frozen, monkeypa
         return RATES, LOSSES_FOUND
 
     monkeypatch.setattr(assembly, "range_test", range_test)
-    make_run(max_lr="auto", freeze_encoder=frozen, weights=weights)
+    make_run(max_lr="auto", freeze_encoder=frozen, weights=trained_weights)
     assert set(kept) == {frozen}
 
 
@@ -229,17 +229,8 @@ def test_freezing_an_encoder_without_its_weights_is_refused(portrait_folder, flo
         assemble(config, [Source(portrait_folder)], runtime=float32)
 
 
-@pytest.fixture
-def weights(make_run, tmp_path):
-    """A weight file whose batch norms have statistics of their own."""
-    run, _ = make_run(seed=7)
-    train_epoch(run)
-    torch.save(weights_out(run.model), tmp_path / "w.pth")
-    return tmp_path / "w.pth"
-
-
-def test_a_frozen_encoder_stays_bit_by_bit_and_the_decoder_learns(weights, make_run):
-    run, val_loader = make_run(weights=weights, freeze_encoder=True, max_lr=0.01)
+def test_a_frozen_encoder_stays_bit_by_bit_and_the_decoder_learns(trained_weights, make_run):
+    run, val_loader = make_run(weights=trained_weights, freeze_encoder=True, max_lr=0.01)
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     train_epoch(run)
     validate(run, val_loader)
@@ -253,12 +244,12 @@ def test_a_frozen_encoder_stays_bit_by_bit_and_the_decoder_learns(weights, make_
     assert run.model.decoder.training
 
 
-def test_the_optimiser_of_a_frozen_encoder_holds_the_rest_alone(weights, make_run):
-    run, _ = make_run(weights=weights, freeze_encoder=True)
+def test_the_optimiser_of_a_frozen_encoder_holds_the_rest_alone(trained_weights, make_run):
+    run, _ = make_run(weights=trained_weights, freeze_encoder=True)
     held = {id(parameter) for group in run.optimizer.param_groups for parameter in group["params"]}
     rest = (run.model.decoder, run.model.sides, run.model.fuse)
     assert held == {id(parameter) for part in rest for parameter in part.parameters()}
-    free, _ = make_run(weights=weights)
+    free, _ = make_run(weights=trained_weights)
     assert len(free.optimizer.param_groups[0]["params"]) == len(list(free.model.parameters())) > len(held)
 
 
@@ -311,25 +302,25 @@ def test_the_other_schedules_are_planned_for_all_steps(schedule, make_run):
 # ----------------------------------------------------------------------------------------------------- starting weights
 
 
-def test_what_a_run_starts_from_is_told(make_run, weights, tmp_path):
+def test_what_a_run_starts_from_is_told(make_run, trained_weights, tmp_path):
     assert make_run()[0].start == "random weights"
-    assert make_run(weights=weights)[0].start == "w.pth"
+    assert make_run(weights=trained_weights)[0].start == "w.pth"
 
 
 @pytest.mark.parametrize("start", ["pretrained", "own"])
-def test_weights_on_the_disk_are_found_by_the_name_of_their_kind(start, weights, make_run, monkeypatch):
+def test_weights_on_the_disk_are_found_by_the_name_of_their_kind(start, trained_weights, make_run, monkeypatch):
     find = {"pretrained": "find_pretrained", "own": "find_shipped"}[start]
     monkeypatch.setattr(assembly, "fetch_start", forbidden)
-    monkeypatch.setattr(assembly, find, lambda network: {"u2net_lite": weights}[network])
+    monkeypatch.setattr(assembly, find, lambda network: {"u2net_lite": trained_weights}[network])
     run, _ = make_run(start=start)
-    stored = torch.load(weights, weights_only=True)
+    stored = torch.load(trained_weights, weights_only=True)
     assert all(torch.equal(value, stored[name]) for name, value in weights_out(run.model).items())
     assert run.start == "w.pth"
 
 
-def test_pretrained_weights_are_fetched_where_that_is_allowed(weights, make_run, monkeypatch):
+def test_pretrained_weights_are_fetched_where_that_is_allowed(trained_weights, make_run, monkeypatch):
     monkeypatch.setattr(assembly, "find_pretrained", lambda network: None)
-    monkeypatch.setattr(assembly, "fetch_start", lambda network: {"u2net_lite": weights}[network])
+    monkeypatch.setattr(assembly, "fetch_start", lambda network: {"u2net_lite": trained_weights}[network])
     assert make_run(start="pretrained", download=True)[0].start == "w.pth"
     monkeypatch.setattr(assembly, "fetch_start", forbidden)
     with pytest.raises(
