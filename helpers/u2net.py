@@ -166,15 +166,20 @@ class U2Net(nn.Module):
         """The small network: 1.13 M parameters."""
         return cls(LITE)
 
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) normalised images → what each encoder stage gives: six (B, C, h, w), the first of H × W."""
+        levels: list[Tensor] = []
+        for i, stage in enumerate(self.encoder):
+            levels.append(stage(pool(levels[-1]) if i else x))
+        return levels
+
     def features(self, x: Tensor, finest: int = 0) -> list[Tensor]:
         """(B, 3, H, W) normalised images → what each decoder stage gives: six (B, C, h, w), from the coarsest up.
 
         The first is the deepest encoder stage's, the last has the size of the input. The `finest` last ones are left
         out.
         """
-        levels: list[Tensor] = []
-        for i, stage in enumerate(self.encoder):
-            levels.append(stage(pool(levels[-1]) if i else x))
+        levels = self.encode(x)
         maps = [levels.pop()]
         decoder = self.decoder[: len(self.decoder) - finest]
         for stage, level in zip(decoder, reversed(levels[finest:]), strict=True):

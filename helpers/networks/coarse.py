@@ -7,9 +7,10 @@ many more pictures can be shown.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from helpers.u2net import Stage, U2Net, probabilities
+from helpers.u2net import Stage, U2Net, pool, probabilities
 
 FINE = 2
 """Stages of the encoder, and of the decoder, that are finer than a quarter of the size. They keep their weights."""
@@ -33,6 +34,20 @@ class CoarseU2Net(U2Net):
         super().train(mode)
         self.encoder[:FINE].eval()
         return self
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """As of any U²-Net. In training, the stages that are kept compute in channels_last, the others as `x` lies.
+
+        Without gradients channels_last is the faster layout (but on MPS); with them it is not on every CPU.
+        """
+        if not self.training:
+            return super().encode(x)
+        own = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        levels: list[Tensor] = []
+        for i, stage in enumerate(self.encoder):
+            layout = own if i >= FINE or x.device.type == "mps" else torch.channels_last
+            levels.append(stage((pool(levels[-1]) if i else x).contiguous(memory_format=layout)))
+        return levels
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → maps, each (B, 1, H, W) float32 in [0, 1]."""
