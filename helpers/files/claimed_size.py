@@ -4,6 +4,8 @@ from io import SEEK_END
 
 from PIL.ImageFile import ImageFile
 
+from helpers.files.reading import reading_from
+
 MOST = 8 * 64
 """The most pixels of a JPEG for each byte of its file: every block of 8 × 8 pixels takes at least one bit."""
 
@@ -18,14 +20,11 @@ def check_claimed_size(picture: ImageFile) -> None:
     """
     if picture.format not in ("PNG", "JPEG", "MPO"):
         return
-    file, (width, height) = picture.fp, picture.size
-    assert file is not None  # it is open
-    here, most = file.tell(), float(MOST)
-    if picture.format == "PNG":
-        file.seek(24)
-        depth, colours = file.read(2)
-        most = DEFLATE * 8 / (depth * {2: 3, 4: 2, 6: 4}.get(colours, 1))  # channels; 1 if grey or a palette
-    size = file.seek(0, SEEK_END)
-    file.seek(here)
+    (width, height), most = picture.size, float(MOST)
+    with reading_from(picture.fp, 24) as file:
+        if picture.format == "PNG":
+            depth, colours = file.read(2)
+            most = DEFLATE * 8 / (depth * {2: 3, 4: 2, 6: 4}.get(colours, 1))  # channels; 1 if grey or a palette
+        size = file.seek(0, SEEK_END)
     if width * height > most * size:
         raise ValueError(f"{width} × {height} pixels are more than its {size} bytes can hold")

@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from helpers.files.colour_profiles import profile_of
+from helpers.files.reading import reading_from
 
 ORIENTATION, _RESOLUTIONS, _RESOLUTION_UNIT, _INTEROPERABILITY = 0x0112, (0x011A, 0x011B), 0x0128, 0xA005  # EXIF tags
 
@@ -60,14 +61,8 @@ def colours_of(picture: ImageFile) -> dict[str, Any]:
 
 def embedded_profile(picture: ImageFile) -> dict[str, bytes]:
     """{"icc_profile": …} of an open JPEG 2000 or BMP file, for its `info`; {} without one. Pillow reads neither."""
-    file = picture.fp
-    assert file is not None  # it is open
-    place = file.tell()
-    file.seek(0)
-    try:
+    with reading_from(picture.fp, 0) as file:
         profile = _bmp_profile(file) if picture.format == "BMP" else _jp2_profile(file)
-    finally:
-        file.seek(place)
     return {"icc_profile": profile} if profile else {}
 
 
@@ -109,10 +104,8 @@ def _numbers(picture: ImageFile) -> tuple[int, int]:
         return int(named["color_primaries"]), int(named["transfer_characteristics"])
     if picture.format != "AVIF" or picture.fp is None:
         return _SRGB
-    place = picture.fp.tell()
-    picture.fp.seek(0)
-    numbers = picture.fp.read(_HEAD).partition(b"colrnclx")[2][:4]
-    picture.fp.seek(place)
+    with reading_from(picture.fp, 0) as file:
+        numbers = file.read(_HEAD).partition(b"colrnclx")[2][:4]
     primaries, curve = struct.unpack(">HH", numbers) if len(numbers) == 4 else _SRGB
     return (primaries, curve) if max(primaries, curve) < 256 else _SRGB
 

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from io import SEEK_END
 from itertools import takewhile
 from typing import IO
 
@@ -11,8 +12,11 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from helpers.files.reading import reading_from
+
 _HEADER = 33  # bytes of the signature and the first chunk, IHDR; the colour chunks follow directly
 
+_FIRST = 8  # the byte at which the first chunk begins, behind the signature
 _TAIL = 2**16  # bytes at the end of a file, in which EXIF data behind the pixels begin
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
@@ -59,11 +63,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def read_colour_chunks(file: IO[bytes]) -> dict[bytes, bytes]:
     """{kind: data} of those of `COLOUR_CHUNKS` that an open PNG file holds; the reading position stays."""
-    place = file.tell()
-    before = takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(file))
-    chunks = {kind: data for kind, data in before if kind in COLOUR_CHUNKS}
-    file.seek(place)
-    return chunks
+    with reading_from(file, _FIRST):
+        before = takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(file))
+        return {kind: data for kind, data in before if kind in COLOUR_CHUNKS}
 
 
 def has_late_exif(picture: ImageFile) -> bool:
@@ -71,11 +73,11 @@ def has_late_exif(picture: ImageFile) -> bool:
 
     The whole file is walked through only where its end may hold them.
     """
-    assert picture.fp is not None  # it is open
-    place = picture.fp.tell()
-    picture.fp.seek(max(0, picture.fp.seek(0, 2) - _TAIL))
-    kinds = [kind for kind, _ in _chunks(picture.fp)] if b"eXIf" in picture.fp.read() else []
-    picture.fp.seek(place)
+    with reading_from(picture.fp, 0) as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - _TAIL))
+        may_be = b"eXIf" in file.read()
+        file.seek(_FIRST)
+        kinds = [kind for kind, _ in _chunks(file)] if may_be else []
     return b"eXIf" in kinds and b"IDAT" in kinds[: kinds.index(b"eXIf")]
 
 
@@ -90,8 +92,7 @@ def transparent_grey(picture: ImageFile) -> dict[str, int]:
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The kind and data of the chunks from the first to the end; the data of long ones are left out."""
-    file.seek(8)
+    """The kind and data of the chunks up to the end, read from `_FIRST` on; the data of long ones are left out."""
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         data = file.read(length) if length <= 32 else b""

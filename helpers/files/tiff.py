@@ -4,6 +4,8 @@ from typing import Any
 
 from PIL.TiffImagePlugin import TiffImageFile
 
+from helpers.files.reading import reading_from
+
 RAW = frozenset((
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef",
     ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".ptx", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
@@ -28,11 +30,8 @@ PAGES = 64
 
 def is_raw(picture: TiffImageFile) -> bool:
     """Whether an open TIFF file is a camera's raw file: a DNG, or Canon's CR2, whose first directory is a preview."""
-    assert picture.fp is not None  # it is open
-    place = picture.fp.tell()
-    picture.fp.seek(8)
-    mark = picture.fp.read(2)
-    picture.fp.seek(place)
+    with reading_from(picture.fp, 8) as file:
+        mark = file.read(2)
     return mark == b"CR" or _DNG_VERSION in picture.tag_v2
 
 
