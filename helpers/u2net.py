@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.devices import Runtime
+from helpers.devices import Runtime, forward_layout
 from helpers.network_input import DEVIATION, MEAN
 
 
@@ -24,10 +24,11 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def outputs_of(model: nn.Module, images: Tensor, runtime: Runtime) -> list[Tensor]:
-    """What `model` answers to (B, 3, H, W) uint8 RGB images, in the precision and memory layout of `runtime`."""
+    """What `model` answers to (B, 3, H, W) uint8 RGB images, in the precision and best layout of `runtime`."""
     images = normalise(images.to(runtime.device, non_blocking=True))
+    layout = runtime.memory_format if torch.is_grad_enabled() else forward_layout(runtime.device)
     with runtime.autocast():
-        return model(images.contiguous(memory_format=runtime.memory_format))
+        return model(images.contiguous(memory_format=layout))
 
 
 class Stage(NamedTuple):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from helpers.devices import Runtime, best_runtime
-from helpers.u2net import U2Net
+from helpers.devices import Runtime, best_runtime, forward_layout
+from helpers.u2net import U2Net, outputs_of
 
 
 @pytest.mark.parametrize("device", [None, "cpu"])
@@ -47,6 +47,24 @@ def test_the_cpu_trains_contiguous_where_it_has_avx2_alone(avx2, avx512, layout,
     for name, supported in (("avx2", avx2), ("avx512", avx512), ("avx512_bf16", False), ("amx_tile", False)):
         monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda supported=supported: supported, raising=False)
     assert best_runtime("cpu").memory_format == layout
+
+
+@pytest.mark.parametrize("name, layout", [
+    ("cpu", torch.channels_last), ("cuda", torch.channels_last), ("mps", torch.contiguous_format),
+])  # fmt: skip
+def test_without_gradients_only_mps_computes_contiguous(name, layout):
+    assert forward_layout(torch.device(name)) == layout
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_a_network_gets_its_pictures_in_the_layout_of_training_only_where_there_are_gradients(gradients):
+    def model(images):
+        return [torch.tensor(images.is_contiguous())]
+
+    runtime = Runtime(torch.device("cpu"), None, torch.contiguous_format)
+    with torch.set_grad_enabled(gradients):
+        [is_contiguous] = outputs_of(model, torch.zeros(1, 3, 4, 5, dtype=torch.uint8), runtime)
+    assert is_contiguous == gradients
 
 
 def test_a_torch_that_cannot_tell_means_float32(monkeypatch):

@@ -39,14 +39,12 @@ class TorchPredictor:
     """
 
     def __init__(self, model: "nn.Module", runtime: "Runtime", source: Path | str = "the network"):
-        import torch
-
+        from helpers.devices import forward_layout
         from helpers.networks.fuse import fused, name_of
 
         self.runtime, self.source = runtime, source
-        layout = torch.contiguous_format if runtime.device.type == "mps" else torch.channels_last  # without gradients
         # in the precision that autocast computes in: it would convert the weights anew for every picture
-        self.model = fused(model).to(runtime.device, runtime.amp_dtype).to(memory_format=layout)
+        self.model = fused(model).to(runtime.device, runtime.amp_dtype).to(memory_format=forward_layout(runtime.device))
         precision = str(runtime.amp_dtype or "float32").removeprefix("torch.")
         self.name = f"{name_of(model)}, torch, {runtime.device} {precision}"
 

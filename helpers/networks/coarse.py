@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from helpers.devices import forward_layout
 from helpers.u2net import Stage, U2Net, pool, probabilities
 
 FINE = 2
@@ -36,16 +37,13 @@ class CoarseU2Net(U2Net):
         return self
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """As of any U²-Net. In training, the stages that are kept compute in channels_last, the others as `x` lies.
-
-        Without gradients channels_last is the faster layout (but on MPS); with them it is not on every CPU.
-        """
+        """As of any U²-Net; in training, the stages that are kept compute in `helpers.devices.forward_layout`."""
         if not self.training:
             return super().encode(x)
         own = torch.contiguous_format if x.is_contiguous() else torch.channels_last
         levels: list[Tensor] = []
         for i, stage in enumerate(self.encoder):
-            layout = own if i >= FINE or x.device.type == "mps" else torch.channels_last
+            layout = own if i >= FINE else forward_layout(x.device)
             levels.append(stage((pool(levels[-1]) if i else x).contiguous(memory_format=layout)))
         return levels
 
