@@ -24,10 +24,15 @@ from helpers.training.setup import assemble
 from helpers.u2net import LITE, TABLES, U2Net
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny networks get slower, not faster, on more
-torch.set_num_threads(1)
 
 # a shell's background job ignores Ctrl-C, and so would every process that the tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """One thread before each test and its fixtures: importing pymatting, as rembg does, sets torch to more again."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
