@@ -3,7 +3,7 @@
 Qin et al., "U²-Net: Going deeper with nested U-structure for salient object detection", Pattern Recognition 106 (2020).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -169,10 +169,7 @@ class U2Net(nn.Module):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → what each encoder stage gives: six (B, C, h, w), the first of H × W."""
-        levels: list[Tensor] = []
-        for i, stage in enumerate(self.encoder):
-            levels.append(stage(pool(levels[-1]) if i else x))
-        return levels
+        return levels_of(self.encoder, x)
 
     def features(self, x: Tensor, finest: int = 0) -> list[Tensor]:
         """(B, 3, H, W) normalised images → what each decoder stage gives: six (B, C, h, w), from the coarsest up.
@@ -199,6 +196,14 @@ class U2Net(nn.Module):
         """
         maps = reversed(self.features(x, finest))
         return [resize_like(side(m), x) for side, m in zip(self.sides[finest:], maps, strict=True)]
+
+
+def levels_of(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What each encoder stage gives, each (B, C, h, w): the first of `x`, each other of the one before, pooled."""
+    levels: list[Tensor] = []
+    for stage in stages:
+        levels.append(stage(pool(levels[-1]) if levels else x))
+    return levels
 
 
 def probabilities(maps: Sequence[Tensor]) -> list[Tensor]:

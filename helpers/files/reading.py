@@ -11,7 +11,7 @@ def reading_from(file: IO[bytes] | None, place: int) -> Iterator[IO[bytes]]:
 
     `file` may be the `fp` of a picture that is open.
     """
-    assert file is not None
+    assert file is not None  # it is open
     before = file.tell()
     file.seek(place)
     try:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from helpers.devices import forward_layout
-from helpers.u2net import Stage, U2Net, pool, probabilities
+from helpers.u2net import Stage, U2Net, levels_of, pool, probabilities
 
 FINE = 2
 """Stages of the encoder, and of the decoder, that are finer than a quarter of the size. They keep their weights."""
@@ -41,11 +41,8 @@ class CoarseU2Net(U2Net):
         if not self.training:
             return super().encode(x)
         own = torch.contiguous_format if x.is_contiguous() else torch.channels_last
-        levels: list[Tensor] = []
-        for i, stage in enumerate(self.encoder):
-            layout = own if i >= FINE else forward_layout(x.device)
-            levels.append(stage((pool(levels[-1]) if i else x).contiguous(memory_format=layout)))
-        return levels
+        kept = levels_of(self.encoder[:FINE], x.contiguous(memory_format=forward_layout(x.device)))
+        return kept + levels_of(self.encoder[FINE:], pool(kept[-1]).contiguous(memory_format=own))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → maps, each (B, 1, H, W) float32 in [0, 1]."""
