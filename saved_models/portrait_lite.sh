@@ -27,7 +27,7 @@ grow() {
     shift 5
     for data in "$@"; do options+=(--data "$data"); done
     for setting in network=u2net_lite image_size="$size" epochs="$epochs" max_lr="$rate" workers=0 loss=l1 \
-        ema="$ema" augmentation="$augmentation" truth=mattes micro_batch="$at_once" coarse="$coarse"; do
+        ema="$ema" augmentation="$augmentation" truth=mattes micro_batch="$at_once" coarse="$coarse" seed="$seed"; do
         options+=(--set "$setting")
     done
     if [ "$processes" -gt 1 ]; then
@@ -75,7 +75,7 @@ whole=$work/whole-labelled upper=$work/upper-labelled
 on="layout=cutouts,backgrounds=$places"
 final=final_model_ckpt.pth
 
-ema=0.998 augmentation=strong at_once=4 coarse=false
+ema=0.998 augmentation=strong at_once=4 coarse=false seed=0
 grow a192 192 1 1e-3 "$work/before.safetensors" "$selfies,weight=1.5" "$people,weight=6" "$street,weight=1.2" \
     "$work/cutouts,$on,weight=1.4" "$work/made,weight=.4"
 # between two networks on one path, every kind of photo is better than at either end, or nearly as good
@@ -114,6 +114,24 @@ ema=0.998 augmentation=report at_once=0 coarse=true
 grow m320 320 2 1e-3 "$work/between6.pth" "$selfies,weight=1.2" "$people,weight=3.6" "$street,weight=1.6" \
     "$work/cutouts,$on,weight=1.2" "$whole/composites,$on,weight=1.2" "$whole/portraits,weight=.8" \
     "$work/made,weight=.4"
-average "$work/shipped/$final" "$work/m320/$final" .53 "$work/between6.pth" .47
+average "$work/between7.pth" "$work/m320/$final" .53 "$work/between6.pth" .47
+seed=1
+grow n320a 320 2 1e-3 "$work/between7.pth" "$selfies,weight=1.2" "$people,weight=3.6" "$street,weight=1.6" \
+    "$work/cutouts,$on,weight=1.2" "$whole/composites,$on,weight=1.2" "$whole/portraits,weight=.8" \
+    "$work/made,weight=.4"
+seed=2
+grow n320b 320 1 7e-4 "$work/between7.pth" "$selfies,weight=2.5" "$people,weight=7.6" "$street,weight=5" \
+    "$work/cutouts,$on,weight=2.7" "$whole/composites,$on,weight=2.7" "$whole/portraits,weight=1.6" \
+    "$work/made"
+average "$work/between8.pth" "$work/n320b/$final" .45 "$work/n320a/$final" .25 "$work/between6.pth" .3
+seed=3
+grow n320c 320 1 7e-4 "$work/between8.pth" "$selfies,weight=2" "$people,weight=6" "$street,weight=3.9" \
+    "$work/cutouts,$on,weight=2.1" "$whole/composites,$on,weight=2.1" "$whole/portraits,weight=1.25" \
+    "$work/made,weight=.8"
+seed=4
+grow n320d 320 1 7e-4 "$work/between8.pth" "$selfies,weight=3" "$people,weight=6.5" "$street,weight=4" \
+    "$work/cutouts,$on,weight=1.5" "$whole/composites,$on,weight=1.5" "$whole/portraits,weight=1.2" \
+    "$work/made,weight=.6"
+average "$work/shipped/$final" "$work/n320d/$final" .4 "$work/n320c/$final" .2 "$work/between8.pth" .4
 
 "$python" -m helpers.export "$work/shipped/$final" "$work/portrait_lite.safetensors"
