@@ -111,14 +111,13 @@ grow l320 320 1 3e-4 "$work/between5.pth" "$selfies,weight=1.1" "$people,weight=
 average "$work/between6.pth" "$work/before.safetensors" .25 "$work/d320/$final" .1 "$work/j320/$final" .15 \
     "$work/k320/$final" .25 "$work/l320/$final" .25
 ema=0.998 augmentation=report at_once=0 coarse=true
-grow m320 320 2 1e-3 "$work/between6.pth" "$selfies,weight=1.2" "$people,weight=3.6" "$street,weight=1.6" \
-    "$work/cutouts,$on,weight=1.2" "$whole/composites,$on,weight=1.2" "$whole/portraits,weight=.8" \
-    "$work/made,weight=.4"
+mixture=("$selfies,weight=1.2" "$people,weight=3.6" "$street,weight=1.6"
+    "$work/cutouts,$on,weight=1.2" "$whole/composites,$on,weight=1.2" "$whole/portraits,weight=.8"
+    "$work/made,weight=.4")
+grow m320 320 2 1e-3 "$work/between6.pth" "${mixture[@]}"
 average "$work/between7.pth" "$work/m320/$final" .53 "$work/between6.pth" .47
 seed=1
-grow n320a 320 2 1e-3 "$work/between7.pth" "$selfies,weight=1.2" "$people,weight=3.6" "$street,weight=1.6" \
-    "$work/cutouts,$on,weight=1.2" "$whole/composites,$on,weight=1.2" "$whole/portraits,weight=.8" \
-    "$work/made,weight=.4"
+grow n320a 320 2 1e-3 "$work/between7.pth" "${mixture[@]}"
 seed=2
 grow n320b 320 1 7e-4 "$work/between7.pth" "$selfies,weight=2.5" "$people,weight=7.6" "$street,weight=5" \
     "$work/cutouts,$on,weight=2.7" "$whole/composites,$on,weight=2.7" "$whole/portraits,weight=1.6" \
