@@ -26,6 +26,7 @@ def rmse(pred: Tensor, true: Tensor, mask: Tensor | None = None) -> Tensor:
     -------
     Tensor
         A scalar. A perfect image costs 0 and has gradient 0, where the derivative of the root is infinite.
+        NaN stays NaN.
 
     Examples
     --------
@@ -36,7 +37,7 @@ def rmse(pred: Tensor, true: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         squares = squares * mask
     mse = squares.mean(dim=(1, 2, 3))
-    return torch.where(mse > 0, mse.clamp_min(torch.finfo(mse.dtype).tiny).sqrt(), 0.0).mean()
+    return torch.where(mse == 0, 0.0, mse.clamp_min(torch.finfo(mse.dtype).tiny).sqrt()).mean()
 
 
 def edge_mask(alpha: Tensor, width: int = 7) -> Tensor:

@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers.cutout import Matter, foreground_colours, load_matter
+from helpers.files.arguments import path
 from helpers.files.atomic import whole_file
 from helpers.files.folders import find_pictures, in_words, no_photos, unread_folder
 from helpers.files.photos import read_photo
@@ -121,17 +122,17 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
     `teachers` are `Matter`s. A photo that is unreadable, or whose alpha is unsure, is named and left out.
     """
     out, written = Path(out), 0
-    for path, name, photo in _readable(paths):
+    for file, name, photo in _readable(paths):
         whole = soft_alpha(teachers, photo)
         square = upper_body(whole)
         if square is None:
-            tqdm.write(f"skipped: {path}: nobody there")
+            tqdm.write(f"skipped: {file}: nobody there")
             continue
         y, x, side = square
         portrait = np.ascontiguousarray(photo[y : y + side, x : x + side])
         alpha = soft_alpha(teachers, portrait)
         if not is_sure(alpha):
-            tqdm.write(f"skipped: {path}: the teachers are not sure")
+            tqdm.write(f"skipped: {file}: the teachers are not sure")
             continue
         _save_pair(out / "portraits", name, portrait, alpha)
         if side < STANDING * max(whole.shape) and is_sure(whole):
@@ -146,19 +147,19 @@ def label(teachers: Sequence[Matter], paths: Sequence[Path], out: Path | str) ->
 
 
 def _readable(paths: Sequence[Path]) -> Iterator[tuple[Path, str, NDArray[np.uint8]]]:
-    """Yield path, name and photo (H, W, 3) of each photo that can be read, under a progress bar; others are named.
+    """Yield file, name and photo (H, W, 3) of each photo that can be read, under a progress bar; others are named.
 
     The name, under which it is written, holds a checksum of the file: stems alone may be equal, and a second run with
     more photos, or with those of another folder, must not give the name of one photo to another.
     """
-    for path in tqdm(paths, desc="soft labels", mininterval=1):
+    for file in tqdm(paths, desc="soft labels", mininterval=1):
         try:
-            photo, checksum = read_photo(path), zlib.crc32(path.read_bytes())
+            photo, checksum = read_photo(file), zlib.crc32(file.read_bytes())
         except (ValueError, OSError) as error:
             tqdm.write(f"skipped: {error}")
             continue
-        stem = os.fsencode(path.stem).decode(errors="replace")  # meta.csv holds no other names
-        yield path, f"{checksum:08x}-{stem[:40]}", photo
+        stem = os.fsencode(file.stem).decode(errors="replace")  # meta.csv holds no other names
+        yield file, f"{checksum:08x}-{stem[:40]}", photo
 
 
 def _add_person(path: Path, name: str) -> None:
@@ -178,10 +179,10 @@ def _add_person(path: Path, name: str) -> None:
 def label_whole(teachers: Sequence[Matter], paths: Sequence[Path], out: str | Path) -> int:
     """Write the portraits and cutouts of whole photos that show one person, as `label`; returns how many there are."""
     out, written = Path(out), 0
-    for path, name, photo in _readable(paths):
+    for file, name, photo in _readable(paths):
         alpha = soft_alpha(teachers, photo)
         if not is_sure(alpha) or not is_alone(alpha):
-            tqdm.write(f"skipped: {path}: the teachers are not sure of one person")
+            tqdm.write(f"skipped: {file}: the teachers are not sure of one person")
             continue
         alpha = ((alpha - VEIL) / (1 - 2 * VEIL)).clip(0, 1)
         _save_pair(out / "portraits", name, photo, alpha)
@@ -217,8 +218,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.soft_labels", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("photos", type=Path, help="folder of photos with people")
-    parser.add_argument("out", type=Path, help="where portraits/ and composites/ are written")
+    parser.add_argument("photos", type=path, help="folder of photos with people")
+    parser.add_argument("out", type=path, help="where portraits/ and composites/ are written")
     parser.add_argument("--weights", action="append", metavar="FILE", help="a teacher's; given again, the mean of "
                         "several teaches; default: the weights of this project")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of its input; default: what it was trained at")

@@ -50,6 +50,12 @@ def test_an_empty_mask_costs_nothing_and_has_gradient_zero():
     assert not gradient(lambda pred: rmse(pred, true, torch.zeros_like(true)), pred).any()
 
 
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_maps_that_are_not_numbers_cost_no_number(loss):
+    """A loss of 0 would make the worst network the best checkpoint."""
+    assert loss([torch.full((1, 1, 8, 8), torch.nan)] * 7, torch.rand(1, 1, 8, 8))["total"].isnan()
+
+
 def test_a_perfect_image_leaves_the_others_gradient_alone():
     pred, true = maps([0.5, 0.5], [0.7, 0.1]), maps([0.5, 0.5], [0.4, 0.5])
     # d = (.3, −.4): √(.25/2) = .35355; ∂/∂p = d / (2 · .35355), halved by the batch

@@ -4,13 +4,14 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 from getpass import getpass
-from pathlib import Path
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout import load_matter
+from helpers.files.arguments import path
 from helpers.startup import begin
 
 try:
@@ -42,6 +43,20 @@ def password_of(given: object) -> str | None:
     return password
 
 
+def check_address(host: str, port: int) -> None:
+    """Raise OSError, with the reason and the way out, where nothing can listen at an address.
+
+    Gradio only says that it found no port, and advises what this command does not have.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.create_server(address[:2], family=family):
+            pass
+    except OSError as error:
+        way_out = "another --host" if isinstance(error, socket.gaierror) else "another --port"
+        raise OSError(f"cannot listen on {host}, port {port} ({error.strerror}); name {way_out}") from error
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line: serve the page until Ctrl-C; see `--help`."""
     begin()
@@ -57,9 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
                         f"{USER}; without a PASSWORD you are asked for it. Every user of this computer can read the "
                         f"command line: set the environment variable {PASSWORD} instead, or be asked. The password "
                         "is sent unencrypted: on a network that you do not trust, put https in front")  # fmt: skip
-    parser.add_argument("--photos", type=Path, metavar="DIR", help="folder that the tab “My photos” begins with; on a "
+    parser.add_argument("--photos", type=path, metavar="DIR", help="folder that the tab “My photos” begins with; on a "
                         "page that others can reach it is the only one")  # fmt: skip
-    parser.add_argument("--work", type=Path, metavar="DIR", help="its work folder, as python -m helpers.mine names it")
+    parser.add_argument("--work", type=path, metavar="DIR", help="its work folder, as python -m helpers.mine names it")
     options = parser.parse_args(arguments)
     if not 1 <= options.port < 2**16:
         parser.error(f"--port {options.port}: a port is a number from 1 to {2**16 - 1}")
@@ -76,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of what removes the temporary files
     auth = (USER, password) if password else None
     try:
+        check_address(options.host, options.port)
         blocks = page(load_matter(options.weights), options.photos, options.work, options.weights)
         tempfile.tempdir = str(temporary_home())  # unfinished uploads, too, go when the process ends
         url = blocks.launch(server_name=options.host, server_port=options.port, auth=auth, quiet=True,

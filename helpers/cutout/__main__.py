@@ -17,6 +17,7 @@ from helpers.cutout.batch import cut_bytes, cut_files, plan, reason_of
 from helpers.cutout.foreground import foreground_colours, opaque, over
 from helpers.cutout.matter import Matter, load_matter
 from helpers.cutout.output import Look
+from helpers.files.arguments import not_empty
 from helpers.files.folders import in_words
 from helpers.files.photos import open_photo
 from helpers.startup import begin, usable_cores
@@ -88,22 +89,15 @@ def _background(text: str | None) -> str | Image.Image | None:
     return opaque(open_photo(text))
 
 
-def _not_empty(text: str) -> str:
-    """The path in an argument. That of a shell's unset variable is empty, and would be the current folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty; name a file or folder, or . for the current one")
-    return text
-
-
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.cutout", description="Cut people out of photos: transparent PNG files, at the photos' "
         "own size.", epilog="Exit code: 0 all done, 1 some skipped (each named with the reason), 2 nothing begun.",
     )  # fmt: skip
-    parser.add_argument("paths", nargs="+", type=_not_empty, metavar="PATH", help="photos, folders of photos (with "
+    parser.add_argument("paths", nargs="+", type=not_empty, metavar="PATH", help="photos, folders of photos (with "
                         "their sub-folders), or - alone: a photo on the standard input, a PNG on the standard "
                         "output")  # fmt: skip
-    parser.add_argument("-o", "--out", type=_not_empty, metavar="OUT", help="folder to write to, sub-folders as in the "
+    parser.add_argument("-o", "--out", type=not_empty, metavar="OUT", help="folder to write to, sub-folders as in the "
                         "folders given; or a name ending in .png for a single photo. Files of earlier runs are "
                         "replaced there, photos given never. Default: photo_cutout.png beside photo.jpg, "
                         "FOLDER_cutouts/ beside FOLDER")  # fmt: skip
@@ -127,6 +121,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if PIPE in options.paths and (len(options.paths) > 1 or options.out):
         parser.error("- stands alone: one photo from the standard input, the PNG to the standard output, no -o")
+    if options.out == PIPE:
+        parser.error("-o - is for no folder. A PNG to the standard output: python -m helpers.cutout - < photo.jpg; a "
+                     "folder of this name: ./-")  # fmt: skip
     if options.background and options.kind in ("mask", "trimap"):
         parser.error(f"--background changes nothing in a {options.kind}; leave one of the two out")
     if options.size is not None and options.size < SMALLEST:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,9 @@ KEPT = 4
 
 GPUS = ("nvidia*", "dxg", "kfd")
 """Devices under /dev that torch may compute on: NVIDIA's, those of Windows' Linux, AMD's."""
+
+
+_NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}\.onnx")  # as `_name` makes them
 
 
 def folder() -> Path:
@@ -57,7 +61,8 @@ def keep_conversion(key: str, contents: bytes) -> None:
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)  # the weights may be for their owner's eyes only
         with whole_file(folder() / _name(key, contents)) as temporary:
             temporary.write_bytes(contents)
-        for path in sorted(folder().glob("*.onnx"), key=os.path.getmtime)[:-KEPT]:
+        kept = [path for path in folder().iterdir() if _NAME.fullmatch(path.name)]  # the folder may hold others' files
+        for path in sorted(kept, key=os.path.getmtime)[:-KEPT]:
             path.unlink(missing_ok=True)
 
 

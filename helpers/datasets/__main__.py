@@ -21,6 +21,7 @@ from helpers.datasets.manifests import MANIFEST, unlistable, write_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.prepare import prepare
 from helpers.datasets.splits import lines_left_out
+from helpers.files.arguments import path
 from helpers.files.photos import picture_size
 from helpers.files.text import first_lines
 from helpers.startup import begin
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.datasets", description=(__doc__ or "").partition("\n")[0])
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("folder", type=Path, metavar="DIR", help="the data set: a folder, or a manifest")
+    common.add_argument("folder", type=path, metavar="DIR", help="the data set: a folder, or a manifest")
     common.add_argument("--layout", choices=list(LAYOUTS), help="how its files lie; default: recognised")
     common.add_argument("--truth", choices=("annotations", "mattes"), default="annotations",
                         help="in EasyPortrait's layout: class masks, or a synthetic set's exact alphas")  # fmt: skip
@@ -55,13 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_check, on_interrupt="")
 
     command = commands.add_parser("manifest", parents=[common], help=f"list the pairs in a {MANIFEST}")
-    command.add_argument("-o", "--out", type=Path, metavar="FILE", help=f"default: DIR/{MANIFEST}, read instead of the "
+    command.add_argument("-o", "--out", type=path, metavar="FILE", help=f"default: DIR/{MANIFEST}, read instead of the "
                          "folder from then on")  # fmt: skip
     command.add_argument("--figure", metavar="FILE", help="draw the counts as well, such as counts.png")
     command.set_defaults(command=_manifest, on_interrupt="")
 
     command = commands.add_parser("prepare", parents=[common, parallel], help="write a smaller copy")
-    command.add_argument("out", type=Path, metavar="OUT", help="folder for the copy; an unfinished one is finished")
+    command.add_argument("out", type=path, metavar="OUT", help="folder for the copy; an unfinished one is finished")
     command.add_argument("--size", type=int, default=512, metavar="S", help="longest side in pixels; default: 512")
     command.set_defaults(command=_prepare, on_interrupt="; the same command goes on from here")
     return parser
@@ -96,7 +97,9 @@ def _manifest(options: argparse.Namespace) -> int:
                 failed.append(str(error))
         listed[split] = [pair for pair in found.pairs if pair.image in sizes]
     if not sizes:
-        raise FileNotFoundError(f"{folder}: no readable photo with a ground truth there")
+        raise FileNotFoundError(
+            "\n".join([f"{folder}: no usable photo with a ground truth there", *first_lines(failed)])
+        )
     write_manifest(out, listed, sizes)
     if options.figure:
         import matplotlib

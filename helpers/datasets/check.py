@@ -35,6 +35,8 @@ class Kind(StrEnum):
     NOT_CLASSES = Remark.NOT_CLASSES.value
     UNSURE = Remark.UNSURE.value
     ZERO_ONE = Remark.ZERO_ONE.value
+    FEW_VALUES = Remark.FEW_VALUES.value
+    GREY_IDS = Remark.GREY_IDS.value
     NO_BACKGROUND = Remark.NO_BACKGROUND.value
     EMPTY = "ground truths without a person"
     TWICE = "photos twice in the split"
@@ -43,7 +45,7 @@ class Kind(StrEnum):
     PASSED_OVER = "files that are no photos"
 
 
-NOTES = (Kind.NOT_CLASSES, Kind.UNSURE, Kind.ZERO_ONE, Kind.NO_BACKGROUND, Kind.EMPTY, Kind.PASSED_OVER)
+NOTES = (Kind.NOT_CLASSES, Kind.GREY_IDS, Kind.UNSURE, Kind.ZERO_ONE, Kind.NO_BACKGROUND, Kind.EMPTY, Kind.PASSED_OVER)
 """Findings that are shown but are no problem. A picture without a person teaches what background is."""
 
 

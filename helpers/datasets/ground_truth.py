@@ -58,7 +58,7 @@ class Remark(StrEnum):
     ZERO_ONE = "ground truths with 0 and 1 only"
     FEW_VALUES = "ground truths of a few grey values"
     NOT_CLASSES = "annotations read as grey values"
-    GREY_IDS = "annotations with a palette of greys, read as class ids"
+    GREY_IDS = "annotations that show greys, read as class ids"
     UNSURE = "annotations with unsure pixels"
 
 
@@ -96,10 +96,10 @@ def read_ground_truth(path: Path, reading: str) -> GroundTruth:
     -----
     "opacity": the alpha channel.
 
-    "classes": values from 0 to 8 are class ids, all but 0 are the person. 255 beside them marks unsure pixels, which
-    become person or background like the nearest sure pixel. Everything else cannot be class ids and is read as "grey":
-    files whose compression changes values, as JPEG's does; palettes of greys, unless there are nine at most and the
-    first is black; other values. Other values in a palette of colours are refused.
+    "classes": values from 0 to 8, as the file holds them, are class ids, all but 0 are the person. 255 beside them
+    marks unsure pixels, which become person or background like the nearest sure pixel. Everything else cannot be class
+    ids and is read as "grey": files whose compression changes values, as JPEG's does; palettes of greys, unless there
+    are nine at most and the first is black; other values. Other values in a palette of colours are refused.
 
     "grey": alpha from 0 to 255, with a palette of greys as it is shown. A file with no value but 0 and 1 is a mask of 0
     and 1. Class ids with unsure pixels are refused.
@@ -199,10 +199,14 @@ def _are_ids_and_borders(values: NDArray[np.uint8]) -> bool:
 def _from_classes(path: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     picture = open_picture(path)
     values = _ids(picture) if picture.mode == "P" else grey_values(picture, path)
+    spread = picture.info.get("spread", 1)
+    if values.max() < len(CLASSES) * spread:
+        values = values // np.uint8(spread)  # ids in a PNG of 2 or 4 bits
     is_exact, classes = not is_lossy(picture, path), len(CLASSES)
     if is_exact and values.max() < classes:
         alpha = np.asarray(cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1], np.uint8)
-        shown = np.unique(np.asarray(picture.convert("L"))) if has_grey_palette(picture) else np.array([0])
+        shows_greys = spread > 1 or has_grey_palette(picture)
+        shown = np.unique(np.asarray(picture.convert("L"))) if shows_greys else np.array([0])
         if len(shown) < 3 or shown.max() < 250:
             return alpha, []
         text = f"{path}: every id but 0 is the person; for a matte, write grey in the column reading of a manifest.csv"

@@ -20,7 +20,7 @@ from helpers.files.atomic import whole_file
 from helpers.files.csv_file import open_csv
 from helpers.files.folders import as_on_disk
 from helpers.files.photos import picture_size
-from helpers.files.text import shown
+from helpers.files.text import check_utf8, shown
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("image", "mask", "category", "split", "width", "height", "reading", "rough")
@@ -49,16 +49,12 @@ def write_manifest(
 
 
 def unlistable(folder: Path | str, pair: Pair) -> str:
-    """The line that says why a manifest in `folder` cannot list a pair: a name that is not in UTF-8; empty if it can.
-
-    Such names come from old archives and memory cards.
-    """
-    for path in (pair.image, pair.truth):
-        name = _written(Path(folder), path)
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            return f"{shown(name)}: the name is not in UTF-8; rename the file, and its photo or mask alike"
+    """The line that says why a manifest in `folder` cannot list a pair, a name that is not in UTF-8; "" if it can."""
+    try:
+        for path in (pair.image, pair.truth):
+            check_utf8(_written(Path(folder), path), "file, and its photo or mask alike")
+    except ValueError as error:
+        return str(error)
     return ""
 
 

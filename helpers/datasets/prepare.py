@@ -21,10 +21,11 @@ from helpers.datasets.splits import lines_left_out
 from helpers.files.atomic import remove_leftovers, whole_file
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import picture_size, read_photo
-from helpers.files.text import fault_of, first_lines
+from helpers.files.text import check_utf8, fault_of, first_lines
 
 RECORD = "prepared.json"
-"""The file that records what a copy is of, so that two different ones are never mixed, and how each mask was read.
+"""The file that records what a copy is of, so that two different ones are never mixed: of each file the bytes of its
+originals, and how the mask was read.
 
 Once all is copied it has the remarks on each mask as well."""
 
@@ -65,18 +66,19 @@ def prepare(
     in `folder` is touched. `out/manifest.csv` comes last and lists the pairs, with their categories and which are
     rough. Unreadable pictures are left out and named.
 
-    A second call continues an interrupted copy. It writes files anew whose originals have another date or reading than
-    before: every copy has the date of its original. Do not run two at a time into one folder. `truth` and `layout` as
-    in `helpers.datasets.layouts.find_splits`, `workers` as in `helpers.files.parallel.in_parallel`.
-    Before anything is written it raises ValueError for a size below 1, an `out` inside `folder`, and two photos that
-    would become one; FileExistsError if `out` holds anything but a copy of the same data at the same size;
-    FileNotFoundError if there is no pair; and what `find_splits` raises.
+    A second call continues an interrupted copy. It writes files anew whose originals have another date, length or
+    reading than before: every copy has the date of its original. Do not run two at a time into one folder. `truth` and
+    `layout` as in `helpers.datasets.layouts.find_splits`, `workers` as in `helpers.files.parallel.in_parallel`.
+    Before anything is written it raises ValueError for a size below 1, a `folder` whose name is not in UTF-8, an `out`
+    inside it, and two photos that would become one; FileExistsError if `out` holds anything but a copy of the same data
+    at the same size; FileNotFoundError if there is no pair; and what `find_splits` raises.
     """
     folder, out = Path(folder), Path(out)
     if size < 1:
         raise ValueError(f"size is {size}, but a picture has at least 1 pixel")
     if out.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{out}: lies in {folder} and would become a part of it; choose another folder")
+    check_utf8(folder.resolve(), "folder")  # the record names it
     found = find_splits(folder, truth, layout)
     plan = {split: _planned(split, found[split].pairs, out) for split in found}
     tasks = [(pair, copy, size) for split in plan for pair, copy in plan[split]]
@@ -92,8 +94,11 @@ def prepare(
     backgrounds = _planned_backgrounds(folder, out) if any(pair.is_cutout for pair, _, _ in tasks) else {}
     record = {"source": str(folder.resolve()), "size": size, "truth": truth, "layout": layout}
     places = [copy.truth.relative_to(out).as_posix() for _, copy, _ in tasks]
-    readings = {place: pair.reading for place, (pair, _, _) in zip(places, tasks, strict=True)}
-    known = _begin(out, record, readings)
+    originals = {
+        place: [pair.reading, _bytes(pair.image), _bytes(pair.truth)]
+        for place, (pair, _, _) in zip(places, tasks, strict=True)
+    } | {place.relative_to(out).as_posix(): [_bytes(path)] for path, place in backgrounds.items()}
+    known = _begin(out, record, originals)
     work = [(*task, known.get(place)) for place, task in zip(places, tasks, strict=True)]
     results = list(in_parallel(_copy_pair, work, workers, "pairs"))
     failed += [result for result in results if isinstance(result, str)]
@@ -106,7 +111,7 @@ def prepare(
     splits = {split: [copy for _, copy in plan[split] if copy.image in sizes] for split in plan}
     write_manifest(out / MANIFEST, splits, sizes)
     odd = {place: result[1] for place, result in zip(places, results, strict=True) if not isinstance(result, str)}
-    _write_record(out, record | {"readings": readings, "remarks": odd})
+    _write_record(out, record | {"originals": originals, "remarks": odd})
     return Prepared(splits, failed, [remark for remarks in odd.values() for remark in remarks], lines_left_out(found))
 
 
@@ -164,25 +169,34 @@ def _places(paths: list[Path], folder: Path, suffix: str) -> dict[Path, Path]:
     return {path: place for place, path in taken.items()}
 
 
-def _begin(out: Path, record: dict[str, Any], readings: dict[str, str]) -> dict[str, Remarks]:
+def _bytes(path: Path) -> int:
+    """The length of a file; 0 for one that cannot be read, which is told later."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _begin(out: Path, record: dict[str, Any], originals: dict[str, list]) -> dict[str, Remarks]:
     """Make `out`, or go on with it; refuses one that holds anything else. Returns {place: remarks} of what is copied.
 
-    `readings` are those of the ground truths by the places of their copies. Copies are removed whose reading was
-    another one before, or is not known, as in the folders of an earlier version.
+    `originals` are the readings and lengths of what is copied, by the places of the copies. Copies are removed whose
+    originals were others before, or are not known, as in the folders of an earlier version.
     """
     before = _recorded(out)
-    kept, odd = before.pop("readings", {}), before.pop("remarks", {})
+    kept, odd = before.pop("originals", {}), before.pop("remarks", {})
+    before.pop("readings", None)  # of an earlier version
     if before != record and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
         found, wanted = (json.dumps(each, ensure_ascii=False) for each in (before, record))
         raise FileExistsError(
             f"{out}: holds {found if before else 'other files'} and not {wanted}; nothing in it was changed. "
             "Choose another folder, or remove this one first"
         )
-    same = {place for place, reading in readings.items() if kept.get(place) == reading}
-    for place in readings.keys() - same:
+    same = {place for place, original in originals.items() if kept.get(place) == original}
+    for place in originals.keys() - same:
         (out / place).unlink(missing_ok=True)
     known = {place: [(kind, text) for kind, text in remarks] for place, remarks in odd.items() if place in same}
-    _write_record(out, record | {"readings": readings, "remarks": known})
+    _write_record(out, record | {"originals": originals, "remarks": known})
     for place, _, _ in os.walk(out):
         remove_leftovers(place)
     return known

@@ -28,6 +28,7 @@ from helpers.experiments.claims import (
 from helpers.experiments.runs import alone, measure_runs, missing_runs, time_left
 from helpers.experiments.trial import portraits_of
 from helpers.experiments.verdicts import stored_rows
+from helpers.files.arguments import path
 from helpers.startup import begin, begin_training
 from helpers.synthetic.dataset import write_dataset
 
@@ -40,14 +41,14 @@ def _parser():
     parser = argparse.ArgumentParser(prog="python -m helpers.experiments", description=main.__doc__)
     parser.add_argument("--claims", type=int, nargs="+", choices=list(CLAIMS), help="what to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
-    parser.add_argument("--real", type=Path, action="append", default=[], metavar="DIR", help="photos to train on and "
+    parser.add_argument("--real", type=path, action="append", default=[], metavar="DIR", help="photos to train on and "
                         "to measure, besides the synthetic portraits; may be repeated")  # fmt: skip
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="u2netp.pth; default: the one in saved_models/")
+    parser.add_argument("--weights", type=path, metavar="FILE", help="u2netp.pth; default: the one in saved_models/")
     parser.add_argument(
-        "--work", type=Path, default=Path(), metavar="DIR", help="where data/ has the synthetic portraits"
+        "--work", type=path, default=Path(), metavar="DIR", help="where data/ has the synthetic portraits"
     )
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="runs at the same time; default: 1")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="default: results/claims.csv")
+    parser.add_argument("--out", type=path, default=RESULTS, metavar="FILE", help="default: results/claims.csv")
     parser.add_argument("--preset", choices=list(PRESETS), default="experiment", help="default: experiment")
     parser.add_argument("--with-full", action="store_true", help="the full network as well, which takes far longer")
     return parser

@@ -21,6 +21,7 @@ from helpers.datasets.pairs import read_pair
 from helpers.experiments.claims import FIELDS, METRICS
 from helpers.experiments.trial import commit
 from helpers.experiments.validation import held_out
+from helpers.files.arguments import path
 from helpers.files.csv_file import write_csv
 from helpers.metrics.errors import alpha_errors
 from helpers.startup import begin
@@ -79,10 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.experiments.by_photo", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("exact", type=Path, help="the network in float32")
-    parser.add_argument("int8", type=Path, help="the same network in eight-bit integers")
-    parser.add_argument("--real", type=Path, action="append", required=True, metavar="DIR", help="a data set of photos")
-    parser.add_argument("--out", type=Path, default=EIGHT_BITS, metavar="FILE", help="default: results/int8.csv")
+    parser.add_argument("exact", type=path, help="the network in float32")
+    parser.add_argument("int8", type=path, help="the same network in eight-bit integers")
+    parser.add_argument("--real", type=path, action="append", required=True, metavar="DIR", help="a data set of photos")
+    parser.add_argument("--out", type=path, default=EIGHT_BITS, metavar="FILE", help="default: results/int8.csv")
     options = parser.parse_args(arguments)
     try:
         rows = compare(options.exact, options.int8, options.real)

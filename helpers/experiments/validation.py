@@ -19,6 +19,7 @@ from helpers.cutout import Matter, load_matter
 from helpers.datasets.layouts import backgrounds_in, find_splits
 from helpers.datasets.pairs import Pair, read_pair
 from helpers.datasets.splits import VALIDATED, lines_left_out, rank_of
+from helpers.files.arguments import path
 from helpers.files.photos import read_photo
 from helpers.metrics.errors import alpha_errors
 from helpers.samples.strong_augment import strong_transform
@@ -110,11 +111,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.experiments.validation", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("weights", type=Path, help="any file that load_matter takes")
+    parser.add_argument("weights", type=path, help="any file that load_matter takes")
     parser.add_argument("--data", type=_named, action="append", default=[], metavar="NAME=DIR", help="a data set")
     parser.add_argument("--strong", type=_named, action="append", default=[], metavar="NAME=DIR",
                         help="a data set to be shown under the strong augmentation")  # fmt: skip
-    parser.add_argument("--empty", type=Path, metavar="DIR", help="places without people")
+    parser.add_argument("--empty", type=path, metavar="DIR", help="places without people")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the input; default: what it was trained at")
     options = parser.parse_args(arguments)
     if not (options.data or options.strong or options.empty):

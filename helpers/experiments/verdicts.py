@@ -11,6 +11,7 @@ from pathlib import Path
 from helpers.experiments.answers import answer_table, pace, scale
 from helpers.experiments.by_photo import rows_by_photo
 from helpers.experiments.claims import CLAIMS, LEGEND, REGIONS, claim_table, is_trained, read_results, values_of
+from helpers.files.arguments import path
 from helpers.files.atomic import whole_file
 from helpers.startup import begin
 
@@ -92,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.experiments.verdicts", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("page", type=Path, nargs="?", default=REPORT, help="default: docs/claims.md")
+    parser.add_argument("page", type=path, nargs="?", default=REPORT, help="default: docs/claims.md")
     page = parser.parse_args(arguments).page
     try:
         with whole_file(page) as temporary:

@@ -11,9 +11,9 @@ integers, at a quarter of the size. The change in MAD and in time is printed.
 
 import argparse
 import sys
-from pathlib import Path
 
 from helpers.export.files import write_int8, write_safetensors
+from helpers.files.arguments import path
 from helpers.startup import begin
 
 
@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             from helpers.networks.onnx_export import write_onnx
 
             write_onnx(options.weights, options.out)
+        print("\n".join([f"{options.out}: {options.out.stat().st_size:,} bytes", *lines]), flush=True)
     except ModuleNotFoundError as error:
         print(
             f"error: {error.name} is missing; pip install -e '.[export]' brings what exports to ONNX", file=sys.stderr
@@ -42,18 +43,17 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print("\n".join([f"{options.out}: {options.out.stat().st_size:,} bytes", *lines]))
     return 0
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m helpers.export", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="a checkpoint or weight file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="the file to write: .safetensors or .onnx")
+    parser.add_argument("weights", type=path, metavar="WEIGHTS", help="a checkpoint or weight file")
+    parser.add_argument("out", type=path, metavar="OUT", help="the file to write: .safetensors or .onnx")
     parser.add_argument("--int8", action="store_true", help="ONNX in eight-bit integers")
-    parser.add_argument("--calibrate", type=Path, metavar="DIR", help="int8: photos, or a data set, to find the ranges "
+    parser.add_argument("--calibrate", type=path, metavar="DIR", help="int8: photos, or a data set, to find the ranges "
                         "on; default: synthetic portraits")  # fmt: skip
-    parser.add_argument("--data", type=Path, metavar="DIR", help="int8: data set whose test split is measured; "
+    parser.add_argument("--data", type=path, metavar="DIR", help="int8: data set whose test split is measured; "
                         "default: synthetic portraits")  # fmt: skip
     options = parser.parse_args(arguments)
     if options.out.suffix not in (".safetensors", ".onnx"):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from helpers.datasets.layouts import find_pairs, splits_in
 from helpers.datasets.pairs import read_pair
@@ -44,7 +44,7 @@ def write_safetensors(weights: Path | str, out: Path | str) -> None:
                 f"{weights}: {name} holds values that half precision cannot; export as .onnx, or train anew"
             )
     with whole_file(out) as temporary:
-        save_file(tensors, temporary, {key: json.dumps(state[key]) for key in EXPORTED if key in state})
+        temporary.write_bytes(save(tensors, {key: json.dumps(state[key]) for key in EXPORTED if key in state}))
 
 
 def write_int8(

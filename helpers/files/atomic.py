@@ -13,7 +13,7 @@ LONG = 200
 _ELSEWHERE = "write to another folder, or allow writing there"
 _ROOM = "make room, then run the same command again"
 REMEDIES = {errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE, errno.EROFS: _ELSEWHERE,
-            errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM}  # fmt: skip
+            errno.ENAMETOOLONG: "choose a shorter name", errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM}  # fmt: skip
 """What to do about errors of writing, by their number."""
 
 

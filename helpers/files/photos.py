@@ -19,7 +19,7 @@ from helpers.files.colour_profiles import in_colour
 from helpers.files.grey import grey_values
 from helpers.files.headers import ORIENTATION, colours_of, embedded_profile, jpeg_resolution, orientation_of
 from helpers.files.kinds import first_bytes, kind_of_picture
-from helpers.files.png import has_late_exif, read_colour_chunks, transparent_grey
+from helpers.files.png import has_late_exif, read_colour_chunks, spread_of, transparent_colour
 from helpers.files.tiff import RAW, RAW_REASON, numbers_of, opacity_is_named, resolution_of, seek_photo
 
 REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can divide a picture's sides by while it decodes
@@ -48,6 +48,7 @@ Source: TypeAlias = "Path | str | bytes"
 def open_picture(path: Path | str) -> Image.Image:
     """The picture in a file as it is shown: decoded completely, and turned by its EXIF orientation.
 
+    Its `info["spread"]`, if there, is what Pillow multiplied the greys of a PNG with (`helpers.files.png.spread_of`).
     Raises FileNotFoundError for a missing file, and ValueError with the name of an unreadable file.
     """
     return _open(path)[0]
@@ -131,7 +132,9 @@ def _readable(name: Any, source: Any = None) -> Iterator[None]:
         package = READ_BY.get(suffix)
         to_do = f"pip install {package}, or replace the file" if package else "remove or replace the file"
         reason = str(error)
-        if suffix in RAW:
+        if isinstance(error, PermissionError):
+            reason, to_do = "not allowed to read it", "allow it"
+        elif suffix in RAW:
             reason = RAW_REASON
         elif isinstance(error, UnidentifiedImageError):
             kind = kind_of_picture(first_bytes(name if source is None else source), _formats())
@@ -148,7 +151,8 @@ def _open(source, least=None, name=None):
             seek_photo(picture)
             stated = numbers_of(picture) | {"dpi": resolution_of(picture)}
         elif picture.format == "PNG":
-            stated = {"colour_chunks": read_colour_chunks(picture.fp)} | transparent_grey(picture)
+            stated = {"colour_chunks": read_colour_chunks(picture.fp), "spread": spread_of(picture)}
+            stated |= transparent_colour(picture)
         elif picture.format in ("JPEG2000", "BMP"):
             stated = embedded_profile(picture)
         elif picture.format in ("JPEG", "MPO", "AVIF", "HEIF"):

@@ -17,6 +17,9 @@ from helpers.files.reading import reading_from
 _HEADER = 33  # bytes of the signature and the first chunk, IHDR; the colour chunks follow directly
 
 _FIRST = 8  # the byte at which the first chunk begins, behind the signature
+SPREAD = {"L;2": 85, "L;4": 17}
+"""What Pillow multiplies greys of 2 and 4 bits with, so that they reach from 0 to 255, by its names of these modes."""
+
 _TAIL = 2**16  # bytes at the end of a file, in which EXIF data behind the pixels begin
 
 COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
@@ -81,14 +84,27 @@ def has_late_exif(picture: ImageFile) -> bool:
     return b"eXIf" in kinds and b"IDAT" in kinds[: kinds.index(b"eXIf")]
 
 
-def transparent_grey(picture: ImageFile) -> dict[str, int]:
-    """{"transparency": the grey that is transparent} of an open PNG of 2 or 4 bits, for its `info`; {} for others.
+def transparent_colour(picture: ImageFile) -> dict[str, int | tuple[int, ...]]:
+    """{"transparency": the transparent grey or colour, in 8 bits} of an open PNG with another depth; {} for others.
 
-    Pillow spreads the pixels of such a file over 0 to 255, but leaves this number as the file has it.
+    Pillow brings the pixels of such a file to 8 bits, but leaves these numbers as the file has them.
     """
-    hidden, spread = picture.info.get("transparency"), {"L;2": 85, "L;4": 17}
-    bits = str(picture.tile[0].args) if picture.tile else ""
-    return {"transparency": hidden * spread[bits]} if isinstance(hidden, int) and bits in spread else {}
+    hidden, bits = picture.info.get("transparency"), _raw_mode(picture)
+    if isinstance(hidden, int) and bits in SPREAD:
+        return {"transparency": hidden * SPREAD[bits]}
+    if isinstance(hidden, tuple) and bits == "RGB;16B":
+        return {"transparency": tuple(value >> 8 for value in hidden)}
+    return {}
+
+
+def spread_of(picture: ImageFile) -> int | None:
+    """What Pillow multiplies the greys of an open PNG of 2 or 4 bits with; None for another depth."""
+    return SPREAD.get(_raw_mode(picture))
+
+
+def _raw_mode(picture):
+    """Pillow's name of the pixels in the file, such as "L;4"; "" once they are decoded."""
+    return str(picture.tile[0].args) if picture.tile else ""
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -20,6 +20,14 @@ def shown(name: object) -> str:
     return text if text.isprintable() else repr(text)
 
 
+def check_utf8(name: object, what: str = "file") -> None:
+    """Raise ValueError for a name that is not in UTF-8, such as those from old archives and memory cards."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{shown(name)}: the name is not in UTF-8; rename the {what}") from None
+
+
 NAMED = 10
 """The largest number of lines of one kind that are printed."""
 

@@ -6,8 +6,8 @@ python -m helpers.metrics PRED_DIR TRUE_DIR --csv FILE --region whole --region T
 
 import argparse
 import sys
-from pathlib import Path
 
+from helpers.files.arguments import path
 from helpers.metrics.folders import score_folders
 from helpers.metrics.perceptual import CONVENTIONS
 from helpers.metrics.table import write_csv
@@ -37,9 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.metrics", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("pred", type=Path, metavar="PRED_DIR", help="mattes, grey from 0 to 255, or cutouts, of which "
+    parser.add_argument("pred", type=path, metavar="PRED_DIR", help="mattes, grey from 0 to 255, or cutouts, of which "
                         "the alpha channel counts; with the names of the ground truths or their photos")  # fmt: skip
-    parser.add_argument("true", type=Path, metavar="TRUE_DIR", help="ground truths, or a data set in a known layout "
+    parser.add_argument("true", type=path, metavar="TRUE_DIR", help="ground truths, or a data set in a known layout "
                         "such as P3M-500-P, PPM-100 or EasyPortrait")  # fmt: skip
     parser.add_argument("--region", action="append", metavar="whole|band|TRIMAP_DIR", help="where to measure; may be "
                         "given again. The whole image, the transition band, or the unknown pixels of trimaps; "
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--band-width", type=int, default=15, metavar="PIXELS", help="odd; default: 15")
     parser.add_argument("--convention", choices=CONVENTIONS, default="dim", help="whose gradient and connectivity: "
                         "Deep Image Matting's (dim, default) or P3M-Net's (p3m)")  # fmt: skip
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one line per picture")
+    parser.add_argument("--csv", type=path, metavar="FILE", help="also write one line per picture")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes; default: one per core, 1: this one only")
     return parser
 

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 from helpers.config import parse_setting
+from helpers.files.arguments import path
 from helpers.mine.project import Project
 from helpers.mine.steps import (
     concluded,
@@ -30,13 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code: 0, or 2 after an error, 130 after Ctrl-C."""
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.mine", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="your photos; nothing is written into it")
+    parser.add_argument("folder", type=path, metavar="FOLDER", help="your photos; nothing is written into it")
     parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone; default: "
                         "look at the photos, propose what is new, and open the page to correct it")  # fmt: skip
-    parser.add_argument("--work", type=Path, metavar="DIR", help="where everything is written; default: FOLDER_mine")
+    parser.add_argument("--work", type=path, metavar="DIR", help="where everything is written; default: FOLDER_mine")
     parser.add_argument("--weights", metavar="FILE", help="the network to start from; default: the one that comes with "
                         "the project")  # fmt: skip
-    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="train: pictures to put the people in front of")
+    parser.add_argument("--backgrounds", type=path, metavar="DIR", help="train: pictures to put the people in front of")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="train: change a field of "
                         "the preset `mine`, such as epochs=5")  # fmt: skip
     options = parser.parse_args(arguments)

@@ -16,7 +16,7 @@ from helpers.datasets.splits import VALIDATED, Found, person_of, rank_of, users_
 from helpers.files.folders import parts_below
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import picture_size, read_reduced
-from helpers.files.text import fault_of
+from helpers.files.text import check_utf8, fault_of, shown
 from helpers.mine.correct import Corrections
 from helpers.mine.measure import FEWEST
 from helpers.mine.project import Photo, Project, stamp_of
@@ -72,7 +72,7 @@ def look(project: Project, workers: int | None = None) -> None:
     for each, what in zip(found, seen, strict=True):
         file = each.file.relative_to(project.folder).as_posix()
         if what.fault:
-            left_out[file] = what.fault
+            left_out[shown(file)] = what.fault
             continue
         if what.mask_fault:
             notes[file] = f"its mask is not used: {what.mask_fault}"
@@ -167,6 +167,7 @@ def _name(project: Project, path: Path) -> str:
 def _look_at(found: PhotoFile) -> _Seen:
     """What is seen of a photo and its mask; whatever is wrong with the files becomes a fault."""
     try:
+        check_utf8(found.file)
         photo, size = read_reduced(found.file, _LEAST)
         if min(size) < SMALLEST:
             return _Seen(f"too small: {size[1]}×{size[0]} pixels")

@@ -13,6 +13,7 @@ from typing import Any
 
 from helpers.datasets.pairs import Pair
 from helpers.files.atomic import whole_file
+from helpers.files.text import check_utf8
 
 STATE = "mine.json"
 FORMAT = 1
@@ -70,12 +71,13 @@ class Project:
         """The project of a folder of photos. `work` is by default `default_work(folder)`.
 
         Raises FileNotFoundError if there is no such folder, PermissionError if the work folder cannot be written, and
-        ValueError for a state file that is damaged or of another version.
+        ValueError for a state file that is damaged or of another version, or a folder whose name is not in UTF-8.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder; give the folder that holds your photos")
         work = Path(work) if work else default_work(folder)
+        check_utf8(folder.resolve(), "folder")  # the state names it
         try:
             work.mkdir(parents=True, exist_ok=True)
             writable = os.access(work, os.W_OK)

@@ -23,6 +23,7 @@ from helpers.datasets.duplicates import same_photos
 from helpers.datasets.ground_truth import summary
 from helpers.datasets.layouts import find_splits
 from helpers.datasets.pairs import Pair, read_remarked_pair
+from helpers.files.arguments import path
 from helpers.files.atomic import whole_file
 from helpers.files.text import fault_of, first_lines
 from helpers.startup import begin
@@ -118,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.samples.cutouts", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("out", type=Path, help="where cutouts/train/ is written")
+    parser.add_argument("out", type=path, help="where cutouts/train/ is written")
     parser.add_argument("--data", required=True, action="append", metavar="DIR", help="a data set with masks")
     options = parser.parse_args(arguments)
     try:

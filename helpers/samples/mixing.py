@@ -44,6 +44,8 @@ def parse_source(text: str) -> Source:
     Folders that exist may have commas in their names. Raises ValueError for an unknown key or an impossible value.
     """
     folder, settings = _path_first(text.split(","))
+    if not folder:
+        raise ValueError(f"{text!r}: names no data set; give a folder, or . for the current one")
     values: dict[str, Any] = {}
     while settings:
         setting, *settings = settings

@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
+from helpers.files.arguments import path
 from helpers.startup import begin
 from helpers.synthetic.dataset import write_dataset
 
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m helpers.synthetic",
         description="Synthetic portraits and their mattes, in EasyPortrait's layout.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where the data set is written")
+    parser.add_argument("folder", type=path, metavar="DIR", help="where the data set is written")
     parser.add_argument("--count", type=int, default=2000, help="number of pictures (default: %(default)s)")
     parser.add_argument("--size", type=int, default=256, help="side of a picture in pixels (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other pictures (default: %(default)s)")

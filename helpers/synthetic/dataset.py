@@ -113,7 +113,8 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     Raises
     ------
     ValueError
-        If `count` is below `MINIMUM_COUNT`.
+        If `count` is below `MINIMUM_COUNT`, `size` not from `SMALLEST` to `LARGEST`, or `seed` negative, and for the
+        current folder.
     FileExistsError
         If the folder holds anything else. Nothing in it is changed.
 
@@ -123,6 +124,11 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     written beside the folder and renamed at the end, so an interrupted run leaves nothing that looks complete.
     """
     folder = Path(folder)
+    place = folder.resolve()  # the folder itself, where a link leads to it
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, but must not be negative")
+    if not SMALLEST <= size <= LARGEST:
+        raise ValueError(f"size is {size}, but must lie between {SMALLEST} and {LARGEST} pixels")
     if count < MINIMUM_COUNT:
         raise ValueError(
             f"count is {count}, but at least {MINIMUM_COUNT} pictures are needed to fill the splits "
@@ -132,14 +138,16 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     if _is_complete(folder, record):
         return folder
     _refuse_foreign(folder, record)
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
+    if place == Path.cwd():
+        raise ValueError(f"{folder}: is the current folder, which cannot be replaced; name one that is not there yet")
+    partial = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         with naming(folder, partial):
             partial.mkdir(parents=True)
-        _write_all(partial, record, workers or usable_cores())
-        if folder.is_dir():
-            folder.rmdir()  # fails, and deletes nothing, if the folder is no longer empty
-        partial.rename(folder)
+            _write_all(partial, record, workers or usable_cores())
+            if place.is_dir():
+                place.rmdir()  # fails, and deletes nothing, if the folder is no longer empty
+            partial.rename(place)
     except OSError:
         if not _is_complete(folder, record):  # otherwise another process has just written the same data set
             raise

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from helpers.config import FINAL, PRESETS, field_rules, load_config, parse_setting
+from helpers.files.arguments import not_empty
 from helpers.samples.mixing import parse_source
 from helpers.startup import begin, begin_training
 from helpers.training.checkpoints import resume
@@ -27,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin()
     parser = argparse.ArgumentParser(prog="python -m helpers.training", description=main.__doc__)
     parser.add_argument("--preset", choices=list(PRESETS), help="default: $PORTRAIT_PRESET, else quick")
-    parser.add_argument("--data", required=True, action="append", help="a data set; several are mixed",
+    parser.add_argument("--data", type=not_empty, required=True, action="append", help="a data set; several are mixed",
                         metavar="DIR[,weight=2][,rough=true][,layout=NAME][,backgrounds=DIR]")  # fmt: skip
-    parser.add_argument("--out", required=True, help="folder for the checkpoints")
+    parser.add_argument("--out", type=not_empty, required=True, help="folder for the checkpoints")
     parser.add_argument("--weights", metavar="FILE|pretrained|own|random",
                         help="weights to start from; pretrained: the original authors', fetched if they are missing; "
                              "own: this project's; random: none (a ResNet U-Net's encoder: ImageNet's); "

@@ -3,6 +3,7 @@ import http.cookiejar
 import importlib
 import json
 import re
+import socket
 import struct
 import sys
 import threading
@@ -333,6 +334,18 @@ def test_what_cannot_be_served_is_told_at_once(app, arguments, reason, capsys):
         main(arguments)
     assert ended.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+def test_an_address_where_nothing_can_listen_is_told_with_the_way_out(app, capsys, monkeypatch):
+    from helpers.app.__main__ import main
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["--port", str(port)]) == 1
+    line = capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1, port {port} (" in line and "name another --port" in line
+    assert main(["--host", "nowhere.invalid", "--password", "x"]) == 1
+    assert "cannot listen on nowhere.invalid" in (line := capsys.readouterr().err) and "another --host" in line
 
 
 def test_nothing_of_what_makes_the_page_safe_can_be_set_aside(app):

@@ -91,7 +91,7 @@ def test_every_look(options, mode, left, right, loaded, photo, monkeypatch):
     (["photo.webp", "--mask-only", "--background", "white"], "changes nothing in a mask"),
     (["photo.webp", "-", "-o", "out"], "stands alone"), (["-", "-o", "out"], "stands alone"),
     (["photo.webp", "--colour", "white"], "unrecognized"), ([""], "the path is empty"),
-    (["photo.webp", "-o", ""], "the path is empty"),
+    (["photo.webp", "-o", ""], "the path is empty"), (["photo.webp", "-o", "-"], "< photo.jpg"),
 ])  # fmt: skip
 def test_wrong_arguments_end_it_with_2(arguments, reason, loaded, photo, monkeypatch, capsys):
     monkeypatch.chdir(photo.parent)

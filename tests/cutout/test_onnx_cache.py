@@ -56,6 +56,15 @@ print(matter.name, matter.size)
     assert np.array_equal(np.load(cache / "alpha.npy"), first.alpha(PHOTO))
 
 
+def test_files_of_others_in_its_folder_stay(cache):
+    cache.mkdir()
+    for number in range(KEPT + 3):
+        (cache / f"own{number}.onnx").write_bytes(b"a user's network")
+        keep_conversion(f"{number:032x}", b"converted")
+    own = {path.name for path in cache.iterdir() if path.name.startswith("own")}
+    assert len(own) == KEPT + 3 and len(list(cache.iterdir())) == 2 * KEPT + 3
+
+
 def test_a_damaged_one_is_made_anew(weights, cache):
     whole = load_matter(weights, "cpu").alpha(PHOTO)
     (path,) = cache.iterdir()

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from helpers.datasets.check import Finding, Kind, Report, check
+from helpers.datasets.ground_truth import Remark
 from helpers.files.text import first_lines
 
 SIDE = 48
@@ -35,6 +36,10 @@ def folder(tmp_path):
             lines.append(f"{seed}.jpg,person-{seed // 2}")
     (tmp_path / "meta.csv").write_text("\n".join(lines) + "\n")
     return tmp_path
+
+
+def test_every_remark_is_a_kind_of_finding():
+    assert set(map(str, Remark)) <= set(map(str, Kind))
 
 
 def found(folder, **options):

@@ -117,7 +117,8 @@ def test_no_manifest_of_nothing(folder, capsys):
     for path in folder.glob("images/*/*"):
         path.write_bytes(b"moved")
     assert run("manifest", folder) == 1
-    assert "no readable photo with a ground truth" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "no usable photo with a ground truth" in err and "0.jpg: not a readable picture" in err
     assert not (folder / "manifest.csv").exists()
 
 

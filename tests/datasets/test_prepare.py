@@ -272,6 +272,39 @@ def test_a_replaced_original_is_copied_anew(days, folder, tmp_path):
     assert np.abs(read_photo(copy).astype(int) - shrunk(photo(7), 60)).mean() < 2
 
 
+@pytest.mark.parametrize("name, changed", [("masks/train/a/x.png", 255 - disc()), ("images/train/b/x.jpg", photo(7))])
+def test_a_replaced_original_of_the_same_date_is_copied_anew(name, changed, folder, tmp_path):
+    """Files from an archive may all have one date."""
+    prepare(folder, tmp_path / "out", size=300, workers=0)
+    replace(folder / name, changed)
+    prepare(folder, tmp_path / "out", size=300, workers=0)
+    assert np.abs(read_photo(tmp_path / "out" / name) - np.atleast_3d(changed).astype(int)).mean() < 3
+
+
+def test_a_replaced_background_of_the_same_date_is_copied_anew(cutouts, tmp_path):
+    prepare(cutouts, tmp_path / "out", size=300, workers=0)
+    replace(cutouts / "backgrounds" / "wide.jpg", photo(9, 100, 300))
+    prepare(cutouts, tmp_path / "out", size=300, workers=0)
+    copy = read_photo(tmp_path / "out" / "backgrounds" / "wide.jpg")
+    assert np.abs(copy - photo(9, 100, 300).astype(int)).mean() < 3
+
+
+def replace(path, changed):
+    """Write another picture in the place of a file, with the same date."""
+    date = path.stat().st_mtime_ns
+    save(path, changed)
+    os.utime(path, ns=(date, date))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_folder_whose_name_is_not_in_utf_8_is_named(folder, tmp_path):
+    odd = tmp_path / os.fsdecode(b"f\xf3lder")
+    folder.rename(odd)
+    with pytest.raises(ValueError, match=r"f\\udcf3lder': the name is not in UTF-8; rename the folder"):
+        prepare(odd, tmp_path / "out", workers=0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_dates_count_as_exactly_as_a_file_system_keeps_them(folder, tmp_path):
     prepare(folder, tmp_path / "out", size=60, workers=0)
     original, copy = (

@@ -1,8 +1,10 @@
 """Weights in half precision: what goes in comes out, and what cannot is refused; and the command."""
 
+import errno
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -67,6 +69,31 @@ def test_wrong_usage_is_told(out, options, printed, checkpoint, tmp_path, capsys
         main([str(checkpoint), str(tmp_path / out), *options])
     assert stopped.value.code == 2
     assert printed in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_told_in_one_line(checkpoint, tmp_path, capsys, monkeypatch):
+    """A safetensors file as well: its own library has errors of its own."""
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main([str(checkpoint), str(tmp_path / "small.safetensors")]) == 1
+    assert capsys.readouterr().err == (
+        f"error: [Errno 28] No space left on device; make room, then run the same command again: "
+        f"'{tmp_path}/small.safetensors'\n"
+    )
+    assert not list(tmp_path.glob("*small*"))
+
+
+def test_a_reader_that_has_gone_is_told_in_one_line(checkpoint, tmp_path, capsys, monkeypatch):
+    def gone(*_, **__):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("sys.stdout.write", gone)
+    assert main([str(checkpoint), str(tmp_path / "small.safetensors")]) == 1
+    assert capsys.readouterr().err == "error: [Errno 32] Broken pipe\n"
+    assert read_weights(tmp_path / "small.safetensors")
 
 
 def test_the_command_writes_onnx_by_the_name(checkpoint, tmp_path, capsys):

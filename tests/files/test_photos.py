@@ -1,9 +1,11 @@
 """Pictures of every mode, turned and broken, with the values that must come out."""
 
+import os
 import struct
 import subprocess
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin, features
@@ -107,6 +109,26 @@ def test_transparent_grey_and_rgb_files_keep_their_colour(tmp_path):
     Image.new("RGB", (5, 4), TEAL).save(tmp_path / "rgb.png", transparency=TEAL)
     assert rgb_of(open_picture(tmp_path / "grey.png")) == (77, 77, 77)
     assert rgb_of(open_picture(tmp_path / "rgb.png")) == TEAL
+
+
+def test_the_transparent_colour_of_16_bits_is_that_colour(tmp_path):
+    """Pillow compares colours of 8 bits with it, and so hides black where magenta is meant."""
+    rows = np.array([[(255, 0, 255), (0, 0, 0), (9, 200, 0)]], np.uint8)
+    assert cv2.imwrite(str(tmp_path / "whole.png"), rows[..., ::-1].astype(np.uint16) * 256)
+    data = (tmp_path / "whole.png").read_bytes()
+    chunk = b"tRNS" + struct.pack(">HHH", 0xFF00, 0, 0xFF00)
+    chunk = struct.pack(">I", 6) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "deep.png").write_bytes(data[:33] + chunk + data[33:])
+    shown = open_photo(tmp_path / "deep.png")
+    assert np.asarray(shown).tolist() == [[[255, 0, 255, 0], [0, 0, 0, 255], [9, 200, 0, 255]]]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser reads everything")
+def test_a_photo_that_may_not_be_read_is_no_broken_one(tmp_path):
+    Image.new("L", (5, 4)).save(tmp_path / "secret.png")
+    (tmp_path / "secret.png").chmod(0)
+    with pytest.raises(ValueError, match=r"not allowed to read it\); allow it$"):
+        open_picture(tmp_path / "secret.png")
 
 
 def test_a_cmyk_file_is_not_read_as_rgba(tmp_path):

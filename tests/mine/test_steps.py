@@ -583,6 +583,19 @@ def test_the_report_keeps_the_old_network_when_nothing_was_gained(weights, matte
     assert "No new weight file was written" in (project.work / REPORT).read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_not_in_utf_8_is_left_out_and_the_others_go_on(weights, mattes, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copy(folder / "p00.png", folder / os.fsdecode(b"\xe9t\xe9.png"))
+    project = Project.open(folder)
+    look_and_propose(project, weights, 0)
+    assert len(project.photos) == COUNT
+    assert any("name is not in UTF-8; rename the file" in line for line in found(Project.open(folder)))
+    odd = folder.rename(tmp_path / os.fsdecode(b"fot\xf3s"))
+    with pytest.raises(ValueError, match="name is not in UTF-8; rename the folder"):
+        Project.open(odd)
+
+
 def test_options_that_a_step_does_not_have_are_refused(weights, project, capsys):
     for step in ([], ["propose"], ["status"]):
         for option in (["--set", "epochs=3"], ["--backgrounds", "places"]):

@@ -1,6 +1,7 @@
 """The procedural portraits: what each array promises, and the data set on disk."""
 
 import csv
+import errno
 import re
 import subprocess
 import sys
@@ -191,9 +192,34 @@ def test_empty_folder_is_filled(tmp_path):
     assert len(rows(tmp_path / "empty")) == 8
 
 
-def test_too_few_pictures_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="at least 8"):
-        write_dataset(tmp_path / "few", 7)
+def test_an_empty_folder_behind_a_link_is_filled(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    assert write_dataset(tmp_path / "link", 8, 64, workers=1) == tmp_path / "link"
+    assert (tmp_path / "link").is_symlink() and len(rows(tmp_path / "empty")) == 8
+
+
+@pytest.mark.parametrize("settings, reason", [((7,), "at least 8"), ((8, 16), "between 32"), ((8, 64, -1), "negative")])
+def test_impossible_settings_are_refused(settings, reason, tmp_path):
+    with pytest.raises(ValueError, match=reason):
+        write_dataset(tmp_path / "few", *settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_current_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="is the current folder"):
+        write_dataset(".", 8, 64, workers=1)
+    assert tmp_path.is_dir() and not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_with_the_folder_and_the_way_out(tmp_path, monkeypatch):
+    def full(task):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(synthetic, "_write_picture", full)
+    with pytest.raises(OSError, match="make room, then run the same command again: .*few"):
+        write_dataset(tmp_path / "few", 8, 64, workers=1)
     assert not list(tmp_path.iterdir())
 
 

@@ -752,8 +752,21 @@ def test_the_headless_run_starts_from_weights(headless, make_run, portrait_folde
 def test_bad_settings_are_one_line_each(headless, portrait_folder, tmp_path, capsys):
     for setting, named in (("epoch=3", "'epoch=3'"), ("epochs=0", "epochs=0"), ("name=mine", "'name=mine'"),
                            ("max_lr=fast", "'max_lr=fast'"), ("edge_width=4", "edge_width=4"),
+                           (f"seed={2**63}", f"'seed={2**63}'"),
                            ("synthetic_count=9", "draw a data set with python -m helpers.synthetic")):  # fmt: skip
         assert named in error_of(main(arguments(portrait_folder, tmp_path, setting)), capsys)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_path_that_a_shell_left_empty_is_refused(headless, portrait_folder, tmp_path, monkeypatch, capsys):
+    """It would be the current folder."""
+    monkeypatch.chdir(portrait_folder)
+    for option in ("--data", "--out"):
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments(portrait_folder, tmp_path), option, ""])
+        assert ended.value.code == 2
+        assert f"argument {option}: the path is empty" in capsys.readouterr().err
+    assert "names no data set" in error_of(main(["--data", ",weight=2", "--out", str(tmp_path)]), capsys)
     assert not any(tmp_path.iterdir())
 
 
