@@ -18,6 +18,9 @@ __all__ = [
 
 AUTO = "auto"
 
+COARSE = ("u2net_lite", "u2net")
+"""The networks that can be trained by their coarse stages alone (`helpers.networks.coarse`)."""
+
 LATEST, BEST, FINAL = "latest.pth", "best.pth", "final_model_ckpt.pth"
 """The checkpoints of a run, by name; those of epochs have a number."""
 
@@ -126,7 +129,7 @@ class Config:
     tensorboard: bool = False
     workers: Natural = 4
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    seed: Natural = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     synthetic_count: Annotated[int, Field(ge=8)] = 4000
     synthetic_size: Annotated[int, Field(ge=64)] = 512
     download: bool = True
@@ -141,8 +144,8 @@ class Config:
                 )
         if self.network != "resnet50_unet" and self.image_size < 32:
             raise ValueError(f"image_size={self.image_size} is too small for network={self.network}: 32 or more")
-        if self.coarse and self.network not in ("u2net", "u2net_lite"):
-            raise ValueError(f"coarse=true contradicts network={self.network}: take u2net_lite or u2net")
+        if self.coarse and self.network not in COARSE:
+            raise ValueError(f"coarse=true contradicts network={self.network}: take {' or '.join(COARSE)}")
         if self.coarse and self.freeze_encoder:
             raise ValueError("coarse=true contradicts freeze_encoder=true, as it trains the encoder: set one of them")
         if self.micro_batch > self.batch_size:
@@ -191,7 +194,7 @@ PRESETS = {
     ),
     "quick": Config(
         name="quick", network="u2net_lite", start="own", image_size=256, batch_size=8, epochs=2, max_lr=2e-5,
-        freeze_encoder=True, log_every=10, workers=0, synthetic_count=400, synthetic_size=256,
+        freeze_encoder=True, log_every=10, workers=0, synthetic_count=300, synthetic_size=256,
     ),
     "paper": Config(name="paper"),
     "experiment": Config(

@@ -11,7 +11,6 @@ def card_of(facts: dict[str, Any]) -> str:
     errors = "\n".join(
         f"| {name} | {row['iou']} | {row['mad']} | {row['band']} |" for name, row in facts["errors"].items()
     )
-    frozen = "the encoder kept as it was" if facts["frozen_encoder"] else "all weights trained"
     return f"""# mine.safetensors
 
 A portrait matting network ({facts["network"]}), trained on its owner's photos on {facts["date"]}.
@@ -28,10 +27,10 @@ A portrait matting network ({facts["network"]}), trained on its owner's photos o
 
 ## Recipe
 
-Started from {facts["started_from"]}; preset `mine`: {facts["epochs"]} epochs at {facts["image_size"]}², {frozen},
-{recipe["augmentation"]} augmentation, loss {recipe["loss"]}, one-cycle rate up to {recipe["max_lr"]:g}, batches of
-{recipe["batch_size"]}, running average of the weights ({recipe["ema"]:g}). The weights are those of the last epoch:
-none were chosen by the photos kept out.
+Started from {facts["started_from"]}; preset `mine`: {facts["epochs"]} epochs at {facts["image_size"]}²,
+{facts["trained"]} trained, {recipe["augmentation"]} augmentation, loss {recipe["loss"]}, one-cycle rate up to
+{recipe["max_lr"]:g}, batches of {recipe["batch_size"]}, running average of the weights ({recipe["ema"]:g}). The weights
+are those of the last epoch: none were chosen by the photos kept out.
 
 ## Numbers
 

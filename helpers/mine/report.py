@@ -97,7 +97,7 @@ def write_report(
     }
     facts = {
         "date": date.today().isoformat(), "started_from": start.name, "network": config["network"],
-        "image_size": config["image_size"], "epochs": config["epochs"], "frozen_encoder": config["freeze_encoder"],
+        "image_size": config["image_size"], "epochs": config["epochs"], "trained": _trained(config),
         "recipe": {key: config[key] for key in ("augmentation", "loss", "max_lr", "batch_size", "ema", "seed")},
         "checked": len(lesson.checked), "unchecked proposals": len(lesson.proposed), "kept_out": len(lesson.kept_out),
         "errors": table, "better": verdict.is_better, "verdict": [verdict.better, verdict.more],
@@ -112,6 +112,13 @@ def write_report(
     with whole_file(project.work / REPORT) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return verdict
+
+
+def _trained(config: dict) -> str:
+    """What a training of this configuration changed, in words."""
+    if config.get("coarse"):
+        return "the stages at a quarter of the size and below"
+    return "the decoder" if config["freeze_encoder"] else "all weights"
 
 
 def commands(project: Project) -> list[str]:
@@ -170,7 +177,7 @@ around the edge: smaller is better.</p>
 <h2>What it was trained on</h2>
 <p>{counted(facts["checked"])} that you corrected or confirmed, {counted(facts["unchecked proposals"], "proposal")} of
 the old network that nobody has looked at. Started from {html.escape(facts["started_from"])} ({facts["network"]},
-{facts["image_size"]}²), {facts["epochs"]} epochs, encoder {"kept as it was" if facts["frozen_encoder"] else "trained"}.
+{facts["image_size"]}²), {facts["epochs"]} epochs, {facts["trained"]} trained.
 {facts["date"]}.</p>
 <table><tr><th>kind of photo<th>trained on<th>kept out<th>IoU after</tr>{kinds_rows}</table>
 <h2>How to use it</h2>{use}

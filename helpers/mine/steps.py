@@ -18,8 +18,11 @@ from helpers.mine.words import command, counted, in_words
 FIRST = 10
 """Photos that are worth correcting first, the most doubtful."""
 
-BACKWARD = 3.0
-"""How much longer training on a photo takes than its matte, roughly; the training itself tells the time left."""
+TRAINING = {True: 0.5, False: 3.0}
+"""How many times as long as its matte training on a photo takes, roughly, by `Config.coarse`.
+
+The training itself tells the time left.
+"""
 
 
 class Count(NamedTuple):
@@ -148,7 +151,7 @@ def training_seconds(project: Project) -> float:
     """
     lesson = lesson_of(project)
     looks = sum(
-        config.epochs * (BACKWARD * shown(taught) + len(lesson.kept_out))
+        config.epochs * (TRAINING[config.coarse] * shown(taught) + len(lesson.kept_out))
         for taught, config in parts_of(lesson, settings_for(lesson)).values()
     )
     return looks * max(project.pace, 0.02)

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.config import FINAL, Config, load_config, trained_size
+from helpers.config import COARSE, FINAL, Config, load_config, trained_size
 from helpers.cutout import foreground_colours
 from helpers.datasets.duplicates import digest
 from helpers.datasets.layouts import backgrounds_in
@@ -31,12 +31,17 @@ from helpers.mine.words import in_words
 from helpers.startup import begin_training
 
 FEW = 100
-"""Photos below which the encoder stays as it is: so few would teach it only themselves."""
+"""Photos below which the encoder of a network that is not in `COARSE` stays: so few would teach it only themselves."""
 
-SHOWN = 2400
-"""Pictures that each training shows, as far as `EPOCHS` allows: about 40 minutes of two cores for both."""
+SHOWN = 3600
+"""Pictures that each training shows, as far as `EPOCHS` allows.
 
-EPOCHS = (4, 40)
+Of a U²-Net the coarse stages alone are trained. On 150 selfies, shown 3,600 times to a network that knew street photos
+only, this took half of the time of the whole network's 1,200, and ended better: IoU .900 instead of .897 on selfies
+kept out (.881 before). On 40 selfies, shown 2,400 times, .895 instead of .880 with the encoder kept and 800.
+"""
+
+EPOCHS = (4, 60)
 """Epochs of the training on all photos, at least and at most."""
 
 TELL_EVERY = 20.0
@@ -49,7 +54,11 @@ CONTENT = "content.txt"
 def settings_for(lesson: Lesson, **changes: Any) -> Config:
     """The preset `mine` for this many photos, with single fields changed."""
     epochs = min(max(round(SHOWN / max(shown(lesson), 1)), EPOCHS[0]), EPOCHS[1])
-    return load_config("mine", **{"epochs": epochs, "freeze_encoder": lesson.photos < FEW} | changes)
+    kept: dict[str, bool] = {}
+    if not changes.keys() & {"coarse", "freeze_encoder"}:
+        coarse = changes.get("network", load_config("mine").network) in COARSE
+        kept = {"coarse": coarse, "freeze_encoder": not coarse and lesson.photos < FEW}
+    return load_config("mine", **{"epochs": epochs} | kept | changes)
 
 
 def _steps(lesson: Lesson, config: Config, composites: bool) -> int:

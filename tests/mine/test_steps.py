@@ -361,8 +361,8 @@ def test_the_commands_that_are_told_hold_for_any_name_and_another_work_folder(we
 def test_the_time_of_both_trainings_is_told(project, mattes):
     correct_all(project, mattes)
     project.pace = 0.5
-    # 14 photos to learn from for 40 epochs, 7 for 40: 8 and 7 are one batch; 6 kept out are looked at every time
-    assert training_seconds(project) == pytest.approx(0.5 * (40 * (3 * 14 + 6) + 40 * (3 * 7 + 6)))
+    # 14 photos to learn from for 60 epochs, 7 for 60: 8 and 7 are one batch; 6 kept out are looked at every time
+    assert training_seconds(project) == pytest.approx(0.5 * (60 * (0.5 * 14 + 6) + 60 * (0.5 * 7 + 6)))
 
 
 def test_photos_kept_out_are_asked_for_until_they_are_enough(project, mattes):
