@@ -498,7 +498,7 @@ TARGETS = {
     "lists": Target(lists, lambda: LISTS, 2_000, ("segmentation", "images", "masks")),
     "tree": Target(tree, lambda: TREES, 2_000),
     "setting": Target(setting, lambda: list(settings()), 50_000),
-    "source": Target(source, lambda: parse_source("") and SOURCES, 36_000),
+    "source": Target(source, lambda: parse_source("data") and SOURCES, 36_000),
     "checkpoint": Target(checkpoint, small_checkpoints, 2_000),
     "pickled": Target(pickled, lambda: list(pickles()), 2_000),
     "metadata": Target(metadata, lambda: models() and METADATA, 2_000),
