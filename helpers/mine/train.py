@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.config import COARSE, FINAL, Config, load_config, trained_size
+from helpers.config import COARSE, FINAL, PRESETS, Config, load_config, trained_size
 from helpers.cutout import foreground_colours
 from helpers.datasets.duplicates import digest
 from helpers.datasets.layouts import backgrounds_in
@@ -56,7 +56,7 @@ def settings_for(lesson: Lesson, **changes: Any) -> Config:
     epochs = min(max(round(SHOWN / max(shown(lesson), 1)), EPOCHS[0]), EPOCHS[1])
     kept: dict[str, bool] = {}
     if not changes.keys() & {"coarse", "freeze_encoder"}:
-        coarse = changes.get("network", load_config("mine").network) in COARSE
+        coarse = changes.get("network", PRESETS["mine"].network) in COARSE
         kept = {"coarse": coarse, "freeze_encoder": not coarse and lesson.photos < FEW}
     return load_config("mine", **{"epochs": epochs} | kept | changes)
 

@@ -78,13 +78,19 @@ def make_portrait(seed: int, size: int = 256, user: int | None = None) -> Portra
     >>> bool(((portrait.annotation > 0) == (portrait.matte >= 128)).all())
     True
     """
-    if not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"size is {size}, but must lie between {SMALLEST} and {LARGEST} pixels")
-    if seed < 0 or (user is not None and user < 0):
-        raise ValueError(f"seed and user must not be negative, got seed={seed}, user={user}")
+    _check(size, seed, user)
     identity = np.random.default_rng([seed, 1] if user is None else [user, 2])
     picture = draw_scene(size, identity, np.random.default_rng([seed, 0]))
     return Portrait(picture.image, picture.labels, picture.alpha)
+
+
+def _check(size: int, seed: int, user: int | None = None) -> None:
+    """Raise ValueError for a size, a seed or a user that no portrait has."""
+    if not SMALLEST <= size <= LARGEST:
+        raise ValueError(f"size is {size}, but must lie between {SMALLEST} and {LARGEST} pixels")
+    for name, number in (("seed", seed), ("user", user)):
+        if number is not None and number < 0:
+            raise ValueError(f"{name} is {number}, but must not be negative")
 
 
 def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0, workers: int | None = None) -> Path:
@@ -125,10 +131,7 @@ def write_dataset(folder: Path | str, count: int, size: int = 256, seed: int = 0
     """
     folder = Path(folder)
     place = folder.resolve()  # the folder itself, where a link leads to it
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, but must not be negative")
-    if not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"size is {size}, but must lie between {SMALLEST} and {LARGEST} pixels")
+    _check(size, seed)
     if count < MINIMUM_COUNT:
         raise ValueError(
             f"count is {count}, but at least {MINIMUM_COUNT} pictures are needed to fill the splits "

@@ -336,7 +336,7 @@ def test_what_cannot_be_served_is_told_at_once(app, arguments, reason, capsys):
     assert reason in capsys.readouterr().err
 
 
-def test_an_address_where_nothing_can_listen_is_told_with_the_way_out(app, capsys, monkeypatch):
+def test_an_address_where_nothing_can_listen_is_told_with_the_way_out(app, capsys):
     from helpers.app.__main__ import main
 
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -1,13 +1,12 @@
 """What a ground-truth file means, by its mode, its palette and its values; and that all commands say the same of it."""
 
 import re
-import struct
-import zlib
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from support import write_shallow_png
 
 from helpers.augment import validation_transform
 from helpers.datasets.__main__ import main
@@ -90,29 +89,17 @@ def test_a_mask_of_0_and_1_is_scaled_and_told(tmp_path):
 @pytest.mark.parametrize("bits, most", [(2, 3), (4, 8)])
 def test_class_ids_in_2_or_4_bits_are_read_as_the_file_holds_them(bits, most, tmp_path):
     ids = hard() // 255 * (np.arange(SIDE) % most + 1).astype(np.uint8)
-    path = shallow(tmp_path / "ids.png", ids, bits)
+    path = write_shallow_png(tmp_path / "ids.png", ids, bits)
     truth = read_ground_truth(path, "classes")
     assert np.array_equal(truth.alpha, hard())
     assert kinds(truth) == ([Remark.GREY_IDS] if bits == 2 else [])  # three greys up to white may be a matte as well
 
 
 def test_a_matte_of_4_bits_is_read_as_it_is_shown(tmp_path):
-    path = shallow(tmp_path / "matte.png", matte() // 17, 4)
+    path = write_shallow_png(tmp_path / "matte.png", matte() // 17, 4)
     for reading, odd in (("grey", []), ("classes", [Remark.NOT_CLASSES])):
         truth = read_ground_truth(path, reading)
         assert np.array_equal(truth.alpha, matte() // 17 * 17) and kinds(truth) == odd
-
-
-def shallow(path, values, bits):
-    """Grey values (h, w) as a PNG of 2 or 4 bits, which Pillow does not write."""
-    height, width = values.shape
-    places = np.arange(8 - bits, -1, -bits)
-    packed = (values.reshape(height, -1, 8 // bits) << places).sum(-1).astype(np.uint8)
-    rows = zlib.compress(np.hstack([np.zeros((height, 1), np.uint8), packed]).tobytes())
-    chunks = (b"IHDR" + struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0), b"IDAT" + rows, b"IEND")
-    parts = (struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    return path
 
 
 def test_0_and_1_by_a_palette_of_colours(tmp_path):

@@ -21,6 +21,7 @@ from helpers.files.photos import (
     sample_portraits,
     to_rgb,
 )
+from helpers.files.png import _chunk
 
 TEAL = (10, 120, 130)
 
@@ -116,8 +117,7 @@ def test_the_transparent_colour_of_16_bits_is_that_colour(tmp_path):
     rows = np.array([[(255, 0, 255), (0, 0, 0), (9, 200, 0)]], np.uint8)
     assert cv2.imwrite(str(tmp_path / "whole.png"), rows[..., ::-1].astype(np.uint16) * 256)
     data = (tmp_path / "whole.png").read_bytes()
-    chunk = b"tRNS" + struct.pack(">HHH", 0xFF00, 0, 0xFF00)
-    chunk = struct.pack(">I", 6) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    chunk = _chunk(b"tRNS", struct.pack(">HHH", 0xFF00, 0, 0xFF00))
     (tmp_path / "deep.png").write_bytes(data[:33] + chunk + data[33:])
     shown = open_photo(tmp_path / "deep.png")
     assert np.asarray(shown).tolist() == [[[255, 0, 255, 0], [0, 0, 0, 255], [9, 200, 0, 255]]]

@@ -1,12 +1,12 @@
 """PNG files as Pillow reads them back."""
 
 import struct
-import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from support import write_shallow_png
 
 from helpers.files.photos import open_photo, picture_size, read_photo
 from helpers.files.png import _chunk, encode_png
@@ -62,12 +62,8 @@ def test_what_no_png_can_hold_is_told():
 def test_the_transparent_grey_of_a_png_of_few_bits(bits, tmp_path):
     most = 2**bits - 1
     rows = np.repeat(np.array([0, most], np.uint8), 8)[None].repeat(4, 0)
-    packed = np.packbits(np.unpackbits(rows[..., None], axis=2)[..., 8 - bits :].reshape(4, -1), axis=1)
-    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
-    chunks = ((b"IHDR", struct.pack(">II5B", 16, 4, bits, 0, 0, 0, 0)), (b"tRNS", struct.pack(">H", most)),
-              (b"IDAT", data), (b"IEND", b""))  # fmt: skip
-    (tmp_path / "grey.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*each) for each in chunks))
-    alpha = np.asarray(open_photo(tmp_path / "grey.png"))[..., 3]
+    path = write_shallow_png(tmp_path / "grey.png", rows, bits, tRNS=struct.pack(">H", most))
+    alpha = np.asarray(open_photo(path))[..., 3]
     assert (alpha[:, :8] == 255).all() and (alpha[:, 8:] == 0).all()
 
 
