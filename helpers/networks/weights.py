@@ -68,9 +68,17 @@ def _read_safetensors(path):
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
         if any(value.is_complex() for value in weights.values()):
             raise ValueError("complex numbers")
-        notes = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in EXPORTED}
+        notes = _notes(file.metadata() or {})
     single = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     return notes | {"model_state_dict": single}
+
+
+def _notes(metadata):
+    """What `EXPORTED` names; none where another program wrote something else than JSON under these names."""
+    try:
+        return {key: json.loads(text) for key, text in metadata.items() if key in EXPORTED}
+    except ValueError:
+        return {}
 
 
 def read_weights(path: Path | str) -> dict[str, torch.Tensor]:

@@ -42,8 +42,9 @@ def write_history(run: Any, folder: Path | str) -> None:
 class TensorBoard:
     """Curves and a grid of validation pictures in `folder`/tensorboard; what a resumed run repeats is replaced.
 
-    Raises ValueError saying what to install where the tensorboard package is missing; its methods raise OSError naming
-    the folder, as for a full disk. Its thread prints the same error as a traceback: see `told_elsewhere`.
+    Raises ValueError saying what to do where the tensorboard package is missing, and for a folder that it cannot write
+    to because its path is not in UTF-8; the methods raise OSError naming the folder, as for a full disk. The package's
+    thread prints the same error as a traceback: see `told_elsewhere`.
     """
 
     def __init__(self, run: Any, folder: Path | str) -> None:
@@ -54,7 +55,13 @@ class TensorBoard:
         self.folder, self.written = Path(folder) / "tensorboard", run.step
         with naming(self.folder):
             _put_before_now(self.folder)
-            self.writer = SummaryWriter(self.folder, purge_step=run.step + 1)
+            try:
+                self.writer = SummaryWriter(self.folder, purge_step=run.step + 1)
+            except UnicodeEncodeError as error:
+                raise ValueError(
+                    f"{self.folder}: TensorBoard cannot write to a path that is not in UTF-8; choose another folder, "
+                    "or tensorboard=false"
+                ) from error
 
     def after_batch(self, run: Any) -> None:
         """Training loss and learning rate, every `config.log_every` steps."""

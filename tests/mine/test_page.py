@@ -33,6 +33,20 @@ sys.exit(app.main(sys.argv[2:]))
 """
 """The command, which opens the photo p001 only when a file is there."""
 
+SHORT = """
+import sys
+from helpers.app import __main__ as app
+from helpers.mine import desk
+
+class Short(desk.Job):
+    def __init__(self, command, log):
+        super().__init__(command + ["--set", "epochs=2"] * ("train" in command), log)
+
+desk.Job = Short
+sys.exit(app.main(sys.argv[1:]))
+"""
+"""The command, which trains for two epochs only."""
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -236,7 +250,7 @@ def test_the_other_steps_by_buttons(chromium, random_weights, tmp_path):
         Image.fromarray(photo).save(folder / f"p{number:02}.png")
         mattes[f"p{number:02}"] = (ids > 0).astype(np.float32)
     project = Project.open(folder)
-    with serving_photos(project, random_weights, tmp_path) as (_, url):
+    with serving_photos(project, random_weights, tmp_path, ("-c", SHORT)) as (_, url):
         window = Window(chromium, url, first="")
         until(lambda: "look at the photos" in window.text("#mine-next"), lambda: window.text("#mine-next"))
 

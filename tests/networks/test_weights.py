@@ -222,6 +222,14 @@ def test_a_negative_variance_is_damage(weights, tmp_path):
         read_weights(tmp_path / "wrong.pth")
 
 
+def test_notes_of_another_program_that_are_no_json_are_passed_over(weights, tmp_path):
+    save_file(weights, tmp_path / "w.safetensors", metadata={"config": "lr: 1e-3", "network": '"u2net_lite"'})
+    model, notes = read_network(tmp_path / "w.safetensors")
+    assert notes == {}
+    for key, tensor in to_official(model).items():
+        assert torch.equal(tensor, weights[key])
+
+
 def test_the_contents_tell_a_safetensors_file_and_not_its_name(weights, tmp_path):
     save_file(weights, tmp_path / "model.pth")
     torch.save(weights, tmp_path / "model.safetensors")

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -258,6 +260,14 @@ def test_without_the_package_the_error_says_what_to_install(make_run, tmp_path, 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="tensorboard=true needs a package: pip install tensorboard"):
         fit(run, val_loader, tmp_path)
+    assert run.step == 0
+
+
+def test_a_folder_whose_name_is_not_in_utf_8_is_named_with_the_way_out(events, make_run, tmp_path):
+    run, val_loader = make_run(tensorboard=True)
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    with pytest.raises(ValueError, match=r"tensorboard: .* not in UTF-8; choose another folder, or tensorboard=false"):
+        fit(run, val_loader, folder)
     assert run.step == 0
 
 
