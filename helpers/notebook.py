@@ -20,7 +20,7 @@ import torch
 from IPython import get_ipython
 from IPython.display import Markdown
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from PIL import Image
 
 from helpers.config import PRESETS
@@ -128,8 +128,12 @@ def writable_folder(folder: str | Path) -> Path:
         _make_writable(folder)
         return Path(folder)
     except OSError as error:
-        other = Path(tempfile.gettempdir()) / "portrait-matting"
-        other.mkdir(exist_ok=True)
+        user = str(os.getuid()) if hasattr(os, "getuid") else "all"  # Windows has a temporary folder for each user
+        other = Path(tempfile.gettempdir()) / f"portrait-matting-{user}"
+        try:
+            _make_writable(other)
+        except OSError:  # somebody else has made it
+            other = Path(tempfile.mkdtemp(prefix="portrait-matting-"))
         print(f"{folder}: cannot be written to ({error.strerror}); everything goes to {other} instead")
         return other
 
@@ -223,6 +227,13 @@ def main(argv: list[str] | None = None) -> int:
     except CellExecutionError as error:
         print(f"{error}\nA cell failed; the notebook as far as it came is in {chosen.out}", file=sys.stderr)
         return 1
+    except DeadKernelError:
+        print("The notebook's process has died, most likely because the memory was full: close other programs, or take "
+              f"PORTRAIT_PRESET=smoke. The notebook as far as it came is in {chosen.out}", file=sys.stderr)  # fmt: skip
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; the notebook as far as it came is in {chosen.out}", file=sys.stderr)
+        return 130
     except OSError as error:
         print(error, file=sys.stderr)
         return 1

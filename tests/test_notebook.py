@@ -12,7 +12,7 @@ from PIL import Image
 
 from helpers.devices import best_runtime
 from helpers.losses import rmse
-from helpers.notebook import device_report, execute, explain_missing_names, explore, show_source, writable_folder
+from helpers.notebook import device_report, execute, explain_missing_names, explore, main, show_source, writable_folder
 
 
 def write_notebook(path, *sources):
@@ -128,8 +128,22 @@ def test_a_folder_that_can_be_written_to_is_made_and_taken(name, tmp_path, capsy
 def test_a_folder_that_cannot_be_written_to_is_told_and_replaced(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert writable_folder(tmp_path / "file" / "folder") == tmp_path / "portrait-matting"
+    other = writable_folder(tmp_path / "file" / "folder")
+    assert other.parent == tmp_path and other.name.startswith("portrait-matting-") and other.is_dir()
     assert "cannot be written to" in capsys.readouterr().out
+    assert writable_folder(tmp_path / "file" / "folder") == other  # what was written there is found again
+    other.rmdir()
+    other.write_text("somebody else's")
+    third = writable_folder(tmp_path / "file" / "folder")
+    assert third != other and third.is_dir()
+
+
+def test_a_kernel_that_dies_is_told_in_a_sentence(tmp_path, capsys):
+    write_notebook(tmp_path / "lesson.ipynb", "print('first')", "import os; os._exit(1)")
+    assert main([str(tmp_path / "lesson.ipynb"), str(tmp_path / "out")]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "process has died" in line and line.endswith(str(tmp_path / "out"))
+    assert nbformat.read(tmp_path / "out" / "lesson.ipynb", 4).cells[1].outputs[0].text == "first\n"
 
 
 def test_without_sliders_the_starting_values_are_drawn(monkeypatch):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout.foreground import checkerboard, opaque, over
@@ -210,14 +210,23 @@ def _free_name(path: Path, names: set[str]) -> str:
 
 
 def _preview(picture: Image.Image) -> Image.Image:
-    """A small picture for the page, in sRGB: it is saved without a profile."""
+    """A small picture for the page, in sRGB: it is saved without a profile. Grey, an alpha, is no colour and stays."""
     small = picture.copy()
     small.thumbnail((PREVIEW, PREVIEW))
-    return in_srgb(small)
+    return small if small.mode == "L" else in_srgb(small)
 
 
 def _hex(colour: str | None) -> str | None:
-    """`#rrggbb` from what a browser's colour picker sends: the same, `rgba(12.3, 45, 6, 1)`, or nothing."""
-    if not colour or colour.startswith("#"):
-        return colour
-    return "#" + "".join(f"{min(round(float(number)), 255):02x}" for number in re.findall(r"[\d.]+", colour)[:3])
+    """`#rrggbb` from what a colour picker sends: `rgba(12.3, 45, 6, 1)`, a colour as it was typed, or nothing.
+
+    Raises `Refused` for what is no colour.
+    """
+    if not colour:
+        return None
+    if colour.startswith("rgb"):
+        numbers = re.findall(r"[\d.]+", colour)[:3]
+        return "#" + "".join(f"{min(round(float(number)), 255):02x}" for number in numbers)
+    try:
+        return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(colour)[:3])
+    except ValueError:
+        raise Refused(f"{colour}: no colour; choose one, or type it as #rrggbb") from None

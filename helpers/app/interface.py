@@ -65,6 +65,8 @@ class Page(gr.Blocks):
             raise ValueError(f"others can reach {server_name}: set a password, in PORTRAIT_PASSWORD or by --password")
         guards = [] if auth or gr.utils.colab_check() else [Middleware(LocalNames)]
         policy = BRUSH_POLICY if is_loopback(server_name) or self.has_photos else POLICY
+        if ":" in server_name and not server_name.startswith("["):
+            server_name = f"[{server_name}]"  # how Gradio takes an address of IPv6: it makes a URL of it
         os.environ["GRADIO_RUN_HISTORY"] = "False"  # an argument of newer Gradios, which older ones refuse
         return super().launch(
             server_name=server_name, auth=auth, share=False, max_file_size=MAX_BYTES, state_session_capacity=1000,

@@ -18,7 +18,8 @@ FOREIGN = re.compile(rb'<(?:link|script)\b[^>]*(?:href|src)="https?://[^>]*>')
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server on this host name or address can be reached from this computer only."""
+    """Whether a server on this host name or address, in brackets or not, can be reached from this computer only."""
+    host = host.removeprefix("[").removesuffix("]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -26,24 +27,29 @@ def is_loopback(host: str) -> bool:
 
 
 class LocalNames:
-    """An ASGI middleware that refuses requests by another name than this computer's own, at any port.
+    """An ASGI middleware that refuses requests by another name than this computer's own, and those of other web sites.
 
     Whoever owns a name may let it point to 127.0.0.1. Then a browser takes the page for a part of their web site, and
-    lets that read and change everything here (DNS rebinding). Browsers send the name as the header Host.
+    lets that read and change everything here (DNS rebinding). Browsers send the name as the header Host. Any web site
+    may have a browser send a form here, a large file too; browsers name the site in the header Origin.
     """
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or is_loopback(_without_port(Headers(scope=scope).get("host", ""))):
+        headers = Headers(scope=scope)
+        sender = headers.get("origin", "").partition("://")[2] if "origin" in headers else "localhost"
+        if scope["type"] == "lifespan" or all(
+            is_loopback(_without_port(name)) for name in (headers.get("host", ""), sender)
+        ):
             return await self.app(scope, receive, send)
         await PlainTextResponse(ADVICE, 403)(scope, receive, send)
 
 
 def _without_port(host: str) -> str:
-    """The name or address in a header Host: `[::1]:7860` → `::1`."""
-    return re.sub(r":\d+$", "", host).removeprefix("[").removesuffix("]").lower()
+    """The name or address in a header Host: `[::1]:7860` → `[::1]`."""
+    return re.sub(r":\d+$", "", host).lower()
 
 
 class LocalOnly:

@@ -1,4 +1,4 @@
-"""From photos to cutouts: `load_matter()` for a script, and the command.
+"""From photos to cutouts, the command.
 
 python -m helpers.cutout photo.jpg                             # photo_cutout.png beside it
 python -m helpers.cutout holidays -o cutouts --background blur # a folder, sub-folders alike
@@ -14,15 +14,13 @@ from pathlib import Path
 from PIL import Image, ImageColor
 
 from helpers.cutout.batch import cut_bytes, cut_files, plan, reason_of
-from helpers.cutout.foreground import foreground_colours, opaque, over
+from helpers.cutout.foreground import opaque
 from helpers.cutout.matter import Matter, load_matter
 from helpers.cutout.output import Look
 from helpers.files.arguments import not_empty
 from helpers.files.folders import in_words
 from helpers.files.photos import open_photo
 from helpers.startup import begin, usable_cores
-
-__all__ = ["Matter", "foreground_colours", "load_matter", "main", "over"]
 
 PIPE = "-"
 SMALLEST = 32  # pixels a side, of which a U²-Net's deepest stage leaves one

@@ -122,8 +122,9 @@ class Matter:
         -------
         PIL.Image
             RGBA with straight alpha and the person's own colours (see `foreground_colours`), at the photo's size.
-            Transparent parts of the photo stay transparent. `info` holds the photo's colour profile and resolution,
-            which `save` writes.
+            Transparent parts of the photo stay transparent. `info` holds the photo's colour profile ("icc_profile")
+            and resolution ("dpi"). Pillow's `save` writes the profile into PNG and TIFF; all else it has to be told:
+            `save("a.webp", icc_profile=cutout.info.get("icc_profile"))`.
 
         Raises
         ------

@@ -36,12 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=path, metavar="DIR", help="where everything is written; default: FOLDER_mine")
     parser.add_argument("--weights", metavar="FILE", help="the network to start from; default: the one that comes with "
                         "the project")  # fmt: skip
+    parser.add_argument("--port", type=int, metavar="PORT", help="port that the page listens on; default: 7860")
     parser.add_argument("--backgrounds", type=path, metavar="DIR", help="train: pictures to put the people in front of")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="train: change a field of "
                         "the preset `mine`, such as epochs=5")  # fmt: skip
     options = parser.parse_args(arguments)
     if options.step != "train" and (options.backgrounds or options.set):
         parser.error("--backgrounds and --set are for the step train; the page has a box for backgrounds")
+    if options.step not in (None, "correct") and options.port is not None:
+        parser.error(f"--port is the page's, which the step {options.step} does not open")
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         changes = dict(parse_setting(text) for text in options.set)
@@ -70,8 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _open_page(options: argparse.Namespace) -> int:
     """Serve the page in a process of its own, until Ctrl-C; its exit code."""
     print("the page opens at the address below, in its tab “My photos”; its button “Train and report” does the rest")
-    named = [("--photos", options.folder), ("--work", options.work), ("--weights", options.weights)]
-    settings = [str(part) for pair in named if pair[1] for part in pair]
+    named = [("--photos", options.folder), ("--work", options.work), ("--weights", options.weights),
+             ("--port", options.port)]  # fmt: skip
+    settings = [str(part) for pair in named if pair[1] is not None for part in pair]
     return subprocess.call([sys.executable, "-m", "helpers.app", *settings])
 
 

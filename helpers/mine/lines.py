@@ -1,5 +1,6 @@
 """The list of the photos that somebody has worked on: `WORK/pairs/corrected.csv`, a line for each."""
 
+import csv
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,16 +48,18 @@ def read_lines(path: Path) -> dict[str, Line]:
     """{photo's name: its `Line`}, empty without a file; ValueError names a line that cannot be understood."""
     if not path.is_file():
         return {}
-    lines = {}
+    lines: dict[str, Line] = {}
     reader = open_csv(path)
-    for row in reader:
+    while True:
         try:
+            row = next(reader, None)
+            if row is None:
+                return lines
             values: dict[str, Any] = row | {"revision": int(row["revision"]), "stamp": row.get("stamp") or ""}
             line = Line(**values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error!r}; correct or remove the line") from error
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {reader.reader.line_num}: {error!r}; correct or remove the line") from error
         lines[line.photo] = line
-    return lines
 
 
 def write_lines(path: Path, lines: dict[str, Line]) -> None:

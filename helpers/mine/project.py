@@ -71,7 +71,8 @@ class Project:
         """The project of a folder of photos. `work` is by default `default_work(folder)`.
 
         Raises FileNotFoundError if there is no such folder, PermissionError if the work folder cannot be written, and
-        ValueError for a state file that is damaged or of another version, or a folder whose name is not in UTF-8.
+        ValueError for a work folder that belongs to other photos, a state file that is damaged or of another version,
+        and a folder whose name is not in UTF-8.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -89,10 +90,15 @@ class Project:
             raise PermissionError(f"{work}: cannot be written; name another place with --work DIR")
         project = cls(folder, work)
         if (work / STATE).is_file():
-            project._read()
+            owner = project._read()
+            if not is_default(work, folder) and owner.is_dir() and not owner.samefile(folder):
+                raise ValueError(
+                    f"{work}: is the work folder of {owner}; name another one for {folder} with --work DIR"
+                )
         return project
 
-    def _read(self) -> None:
+    def _read(self) -> Path:
+        """Take over what the state file says; the folder of photos that it was written for."""
         path = self.work / STATE
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
@@ -104,6 +110,7 @@ class Project:
             self.photos = {photo.name: photo for photo in rows}
             self.left_out, self.notes = dict(state["left_out"]), dict(state["notes"])
             self.pace = float(state["pace"])
+            return Path(state["folder"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}: not a readable state of a project ({error}); delete it and look at the photos again: "
@@ -148,8 +155,19 @@ class Project:
 
 
 def default_work(folder: Path) -> Path:
-    """The work folder of a folder of photos, where no other one is named: `NAME_mine` beside it."""
-    return folder.resolve().with_name(f"{folder.resolve().name}_mine")
+    """The work folder of a folder of photos, where no other one is named: `NAME_mine` beside it.
+
+    Raises ValueError for the root of a drive, which nothing can lie beside.
+    """
+    whole = folder.resolve()
+    if not whole.name:
+        raise ValueError(f"{folder}: no folder can lie beside a whole drive; name the work folder with --work DIR")
+    return whole.with_name(f"{whole.name}_mine")
+
+
+def is_default(work: Path, folder: Path) -> bool:
+    """Whether `work` is the `default_work` of a folder of photos."""
+    return bool(folder.resolve().name) and work.resolve() == default_work(folder)
 
 
 def stamp_of(path: Path) -> tuple[int, int]:

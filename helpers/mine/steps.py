@@ -8,7 +8,7 @@ from helpers.mine.correct import CONFIRMED, CORRECTED, OWN, Corrections
 from helpers.mine.lesson import lesson_of, shown
 from helpers.mine.look import look
 from helpers.mine.measure import FEWEST
-from helpers.mine.project import Photo, Project, default_work, fingerprint_of, stamp_of
+from helpers.mine.project import Photo, Project, fingerprint_of, is_default, stamp_of
 from helpers.mine.propose import draw_sheet, propose
 from helpers.mine.report import REPORT, commands, measure, write_report
 from helpers.mine.train import parts_of, settings_for, train, training_folder
@@ -160,7 +160,7 @@ def training_seconds(project: Project) -> float:
 def step_command(project: Project, step: str, weights: str | None = None) -> str:
     """The command of a step of a project, with the `weights` that the user named, if any."""
     parts: list[str | Path] = [project.folder, step]
-    if project.work.resolve() != default_work(project.folder):
+    if not is_default(project.work, project.folder):
         parts += ["--work", project.work]
     if weights:
         parts += ["--weights", weights]

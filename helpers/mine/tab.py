@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ EVERY = 2.0
 
 BRUSH = 24
 """Pixels of the photo as it is shown that the brush is wide at first."""
+
+
+@contextmanager
+def _told():
+    """An error in the block becomes one whose words the page shows; of any other it shows only that there was one."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise gr.Error(str(error), print_exception=False) from None
 
 
 @dataclass
@@ -44,13 +54,11 @@ class _Answers:
         if not is_named and not self.may_choose():
             raise gr.Error("Only the folder named when the page was started can be opened.", print_exception=False)
         key = str(chosen.resolve())
-        try:
-            if key not in self.desks:
-                self.desks[key] = MineDesk(chosen, self.work if is_named else None)
-            return self.desks[key]
-        except (ValueError, OSError) as error:
-            raise gr.Error(str(error), print_exception=False) from None
+        if key not in self.desks:
+            self.desks[key] = MineDesk(chosen, self.work if is_named else None)
+        return self.desks[key]
 
+    @_told()
     def open_folder(self, path: str, selected: str | None = None) -> tuple:
         """The list of photos, the next steps and the files of the folder, read again, and the step that runs.
 
@@ -83,6 +91,7 @@ class _Answers:
     def begin(self, step: str) -> Callable:
         """What the button of `step` does: it starts the step in the background."""
 
+        @_told()
         def start(path: str, backgrounds: str) -> tuple:
             desk = self.desk_of(path)
             key = str(desk.project.work)
@@ -98,6 +107,7 @@ class _Answers:
 
         return start
 
+    @_told()
     def watch(self, path: str, selected: str | None) -> tuple:
         """How far the step is that runs; after its end, everything that it may have changed."""
         desk = self.desk_of(path)
@@ -135,12 +145,17 @@ class _Answers:
 
     def step_by(self, step: int) -> Callable:
         """What a button does that goes `step` photos on."""
-        return lambda path, name: self.desk_of(path).neighbour(name, step)
+
+        @_told()
+        def go(path: str, name: str | None) -> str:
+            return self.desk_of(path).neighbour(name, step)
+
+        return go
 
     def confirm(self, path: str, ticket: str, name: str | None, replace_own: bool) -> tuple:
         """Save that nothing needs to be corrected on the photo that the list shows, and go on to the next one."""
-        desk = self.desk_of(path)
         try:
+            desk = self.desk_of(path)
             desk.confirm(ticket, name, replace_own)
         except (ValueError, OSError, KeyError) as error:
             return gr.skip(), f"not saved: {error}"

@@ -306,7 +306,7 @@ def test_no_address_is_fetched_for_a_visitor_nor_is_one_sent_there(way, server):
 
 
 @pytest.mark.parametrize("host, alone", [
-    ("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True),
+    ("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("[::1]", True), ("localhost", True),
     ("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("", False), ("example.org", False),
 ])  # fmt: skip
 def test_only_what_others_cannot_reach_needs_no_password(app, host, alone, capsys):
@@ -369,6 +369,26 @@ def test_without_a_password_no_other_name_leads_to_the_page(host, server):
         status, body = answer(server.url + path, data, headers={"Host": host})
         assert status == 403
         assert b"PORTRAIT_PASSWORD" in body and b"page().launch(auth=" in body
+
+
+@pytest.mark.parametrize(("origin", "status"), [
+    ("http://evil.example", 403), ("http://localhost.evil.example:7860", 403), ("null", 403), ("", 403),
+    ("http://127.0.0.1:7860", 200), ("http://localhost", 200), ("http://[::1]:1", 200),
+])  # fmt: skip
+def test_without_a_password_no_other_web_site_can_send_a_form(origin, status, server):
+    """A browser sends it without asking first; 200: it came to Gradio."""
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert answer(f"{server.url}gradio_api/upload", b"--x--", headers={"Origin": origin} | kind)[0] == status
+
+
+def test_an_address_of_ipv6_is_served(random_weights, tmp_path):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 on this computer")
+    with serving(("-m", "helpers.app", "--host", "::1"), weights=random_weights, temporary=tmp_path) as (_, url):
+        assert url.startswith("http://[::1]:")
+        assert answer(f"{url}config")[0] == 200
 
 
 @pytest.mark.parametrize("auth, in_colab, is_guarded", [
@@ -517,11 +537,34 @@ def test_results_lie_where_only_this_user_can_look_and_go_with_their_photo(home,
 
 @pytest.mark.parametrize("sent, colour", [
     ("#00ff7f", (0, 255, 127)), ("rgba(0.4, 255, 127.2, 1)", (0, 255, 127)), ("rgb(300, 0, 1)", (255, 0, 1)),
+    ("#0f7", (0, 255, 119)), ("teal", (0, 128, 128)), ("hsl(120, 100%, 25%)", (0, 128, 0)),
 ])  # fmt: skip
 def test_colours_are_taken_as_browsers_send_them(home, photo, sent, colour):
     desk = Desk(LeftHalf())
     placed = pixels(desk.place(desk.cut(photo), "Colour", sent)[0])
     assert tuple(placed[0, -1]) == colour
+
+
+def test_what_is_no_colour_is_named(home, photo):
+    desk = Desk(LeftHalf())
+    with pytest.raises(Refused, match="teal green: no colour; choose one, or type it as #rrggbb"):
+        desk.place(desk.cut(photo), "Colour", "teal green")
+
+
+def linear_png(path, picture):
+    """A picture of linear light: its gAMA chunk says so."""
+    picture.save(path)
+    chunk = struct.pack(">I4sI", 4, b"gAMA", 100_000)
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + data[33:])
+
+
+def test_the_preview_of_an_alpha_has_its_greys_whatever_the_photos_colours_mean(home, tmp_path):
+    linear_png(tmp_path / "photo.png", Image.new("RGBA", (8, 6), (55, 55, 55, 128)))
+    work = Desk(LeftHalf()).cut(tmp_path / "photo.png")
+    with Image.open(work.cutout) as cutout, Image.open(work.alpha) as preview:
+        assert cutout.getpixel((0, 0))[3] == 128
+        assert abs(preview.getpixel((0, 0)) - 128) <= 1  # JPEG
 
 
 def test_profile_and_resolution_stay_in_the_file(home, tmp_path):
@@ -557,11 +600,7 @@ def test_a_batch_that_is_too_large_or_has_nothing_in_it_gives_no_archive(home, t
 
 def test_a_background_keeps_its_colours_and_hides_what_is_hidden(home, tmp_path):
     """The photo is of linear light; white on the page, where nothing of the picture is seen."""
-    linear = struct.pack(">I4sI", 4, b"gAMA", 100_000)
-    linear += struct.pack(">I", zlib.crc32(linear[4:]))
-    Image.new("RGB", (8, 6), (55, 55, 55)).save(tmp_path / "photo.png")
-    data = (tmp_path / "photo.png").read_bytes()
-    (tmp_path / "photo.png").write_bytes(data[:33] + linear + data[33:])
+    linear_png(tmp_path / "photo.png", Image.new("RGB", (8, 6), (55, 55, 55)))
     backdrop = Image.new("RGBA", (8, 6), (255, 0, 255, 0))
     backdrop.paste((230, 30, 30, 255), (0, 3, 8, 6))
     backdrop.save(tmp_path / "backdrop.png")

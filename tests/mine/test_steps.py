@@ -433,6 +433,24 @@ def test_nothing_is_written_into_a_folder_and_another_work_folder_can_be_named(w
     assert (tmp_path / "elsewhere" / "mine.json").is_file()
 
 
+def test_the_work_folder_of_other_photos_is_refused_and_stays_as_it_is(weights, project, mattes, tmp_path, capsys):
+    correct_all(project, mattes)
+    before = {path: path.read_bytes() for path in project.work.rglob("*") if path.is_file()}
+    draw_photos(tmp_path / "others")
+    assert main([str(tmp_path / "others"), "--weights", str(weights), "--work", str(project.work)]) == 2
+    assert f"{project.work}: is the work folder of {project.folder}; name another" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in project.work.rglob("*") if path.is_file()} == before
+    project.folder.rename(tmp_path / "renamed")  # the same photos under another name
+    assert Project.open(tmp_path / "renamed", project.work).photos == project.photos
+
+
+def test_the_root_of_a_drive_needs_a_work_folder_of_another_name(tmp_path):
+    with pytest.raises(ValueError, match="/: no folder can lie beside a whole drive; name the work folder with --work"):
+        Project.open("/")
+    project = Project.open("/", tmp_path / "work")
+    assert f"--work {tmp_path / 'work'}" in steps.step_command(project, "train")
+
+
 def test_a_work_folder_that_cannot_be_written_is_named_at_once(weights, mattes, tmp_path, capsys):
     (tmp_path / "a file").touch()
     assert main([str(tmp_path / "photos"), "--weights", str(weights), "--work", str(tmp_path / "a file" / "x")]) == 2
@@ -603,3 +621,8 @@ def test_options_that_a_step_does_not_have_are_refused(weights, project, capsys)
                 main([str(project.folder), *step, *option])
             assert ended.value.code == 2
             assert "--backgrounds and --set are for the step train" in capsys.readouterr().err
+    for step in ("propose", "train", "status"):
+        with pytest.raises(SystemExit) as ended:
+            main([str(project.folder), step, "--port", "7861"])
+        assert ended.value.code == 2
+        assert "--port is the page's" in capsys.readouterr().err

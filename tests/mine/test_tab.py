@@ -88,6 +88,33 @@ def test_the_command_to_train_names_the_weights_of_the_page(answers, project):
     assert "photos train --weights weights/a.pth" in answers.state_of(answers.desk_of(""))[0]
 
 
+def test_a_damaged_state_or_list_is_told_in_words(answers, project):
+    Corrections(project).confirm("a")
+    answers.open_folder("photos")
+    list_of_corrections = project.work / "pairs" / "corrected.csv"
+    whole = list_of_corrections.read_text()
+    list_of_corrections.write_text(whole + '"' + 200_000 * "x")  # more than a field may hold
+    with pytest.raises(gr.Error, match=r"corrected\.csv, line 3: .*; correct or remove the line"):
+        answers.open_folder("photos")
+    list_of_corrections.write_text(whole)
+    (project.work / "mine.json").write_text("{")
+    with pytest.raises(gr.Error, match=r"mine\.json: not a readable state"):
+        answers.open_folder("photos")
+
+
+def test_a_folder_that_is_gone_is_told_by_every_button(answers, project):
+    answers.open_folder("photos")
+    project.folder.rename("elsewhere")
+    with pytest.raises(gr.Error, match="photos: no such folder"):
+        answers.open_folder("photos")
+
+
+def test_a_button_in_an_empty_folder_says_what_to_do(answers):
+    Path("empty").mkdir()
+    with pytest.raises(gr.Error, match="look at the folder first"):
+        answers.step_by(1)("empty", None)
+
+
 def test_a_step_gets_absolute_paths_as_it_works_in_another_folder(answers, project, monkeypatch):
     begun = []
     monkeypatch.setattr(desks, "Job", lambda command, log: begun.append(command) or Step(False))
