@@ -25,6 +25,7 @@ from PIL import Image
 
 from helpers.config import PRESETS
 from helpers.devices import Runtime
+from helpers.files.arguments import not_empty
 from helpers.files.atomic import naming, whole_file
 from helpers.progress import TIMES, Progress, in_words, read_times, write_times
 from helpers.startup import begin
@@ -219,7 +220,7 @@ def device_report(runtime: Runtime) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m helpers.notebook", description="Execute a notebook.")
     parser.add_argument("notebook", metavar="NOTEBOOK")
-    parser.add_argument("out", metavar="OUT_DIR", help="folder for the executed copy")
+    parser.add_argument("out", type=not_empty, metavar="OUT_DIR", help="folder for the executed copy")
     parser.add_argument("--record", action="store_true", help=f"keep the times of this preset in {TIMES.name}")
     chosen = parser.parse_args(argv)
     try:

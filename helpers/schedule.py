@@ -152,7 +152,10 @@ def steepest(lrs: Sequence[float], losses: Sequence[float]) -> float:
     Slopes are taken over a fifth of the curve, as single steps are noise. Raises ValueError for fewer than 20 points.
     """
     if len(losses) < 20:
-        raise ValueError(f"a range test of {len(losses)} points is too short to read: 20 or more are needed")
+        raise ValueError(
+            f"a range test of {len(losses)} points is too short to read: 20 or more are needed; set max_lr to a "
+            "number, or take larger batches"
+        )
     reach = len(losses) // 10
     slopes = {i: losses[i + reach] - losses[i - reach] for i in range(reach, len(losses) - reach)}
     return lrs[min(slopes, key=slopes.__getitem__)]

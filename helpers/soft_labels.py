@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers.cutout import Matter, foreground_colours, load_matter
-from helpers.files.arguments import path
+from helpers.files.arguments import not_empty, path
 from helpers.files.atomic import whole_file
 from helpers.files.folders import find_pictures, in_words, no_photos, unread_folder
 from helpers.files.photos import read_photo
@@ -185,9 +185,11 @@ def label_whole(teachers: Sequence[Matter], paths: Sequence[Path], out: str | Pa
             tqdm.write(f"skipped: {file}: the teachers are not sure of one person")
             continue
         alpha = ((alpha - VEIL) / (1 - 2 * VEIL)).clip(0, 1)
-        _save_pair(out / "portraits", name, photo, alpha)
+        for part in ("portraits", "composites"):  # the close picture may be there
+            _add_person(out / part / "meta.csv", name)
+        _save_pair(out / "portraits", name + WHOLE, photo, alpha)
         cutout = np.dstack([foreground_colours(photo, alpha.astype(np.float32)), _grey(alpha)])
-        _save(out / "composites" / "cutouts" / "train" / f"{name}.png", cutout)
+        _save(out / "composites" / "cutouts" / "train" / f"{name}{WHOLE}.png", cutout)
         written += 1
     return written
 
@@ -220,8 +222,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("photos", type=path, help="folder of photos with people")
     parser.add_argument("out", type=path, help="where portraits/ and composites/ are written")
-    parser.add_argument("--weights", action="append", metavar="FILE", help="a teacher's; given again, the mean of "
-                        "several teaches; default: the weights of this project")  # fmt: skip
+    parser.add_argument("--weights", type=not_empty, action="append", metavar="FILE", help="a teacher's; given again, "
+                        "the mean of several teaches; default: the weights of this project")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of its input; default: what it was trained at")
     parser.add_argument("--whole", action="store_true", help="the photos as they are, for whole figures of one person")
     options = parser.parse_args(arguments)

@@ -236,10 +236,12 @@ def test_whole_photos_keep_their_framing_and_become_cutouts(matter, tmp_path):
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
     name = f"{zlib.crc32((tmp_path / 'one.png').read_bytes()):08x}-one"
     assert written == [
-        f"composites/cutouts/train/{name}.png",
-        f"portraits/images/train/{name}.jpg",
-        f"portraits/mattes/train/{name}.png",
+        f"composites/cutouts/train/{name}-whole.png",
+        "composites/meta.csv",
+        f"portraits/images/train/{name}-whole.jpg",
+        f"portraits/mattes/train/{name}-whole.png",
+        "portraits/meta.csv",
     ]
-    truth = np.array(Image.open(tmp_path / "out" / written[2]))
+    truth = np.array(Image.open(tmp_path / "out" / written[3]))
     assert truth.shape == (240, 320)
     assert truth[60:200, 110:150].min() == 255 and truth[:, :80].max() == 0

@@ -11,7 +11,7 @@ from getpass import getpass
 
 from helpers.app.temporary import temporary_home
 from helpers.cutout import load_matter
-from helpers.files.arguments import path
+from helpers.files.arguments import not_empty, path
 from helpers.startup import begin
 
 try:
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.app", description="The web page: a photo in, its cutout out."
     )
-    parser.add_argument("--weights", metavar="FILE", help="weights of the network; default: your own "
+    parser.add_argument("--weights", type=not_empty, metavar="FILE", help="weights of the network; default: your own "
                         "saved_models/final_model_ckpt.pth if it is there, else this project's weights")  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this computer "
                         "alone); any other needs a password")  # fmt: skip

@@ -17,7 +17,7 @@ from helpers.cutout.batch import cut_bytes, cut_files, plan, reason_of
 from helpers.cutout.foreground import opaque
 from helpers.cutout.matter import Matter, load_matter
 from helpers.cutout.output import Look
-from helpers.files.arguments import not_empty
+from helpers.files.arguments import not_empty, path
 from helpers.files.folders import in_words
 from helpers.files.photos import open_photo
 from helpers.startup import begin, usable_cores
@@ -109,7 +109,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
                        ("trimap", "write 0, 128 or 255: background, unknown, person, for matting tools")):  # fmt: skip
         kinds.add_argument("--mask-only" if kind == "mask" else f"--{kind}", dest="kind", action="store_const",
                            const=kind, default="cutout", help=text)  # fmt: skip
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint, an original weight file, "
+    parser.add_argument("--weights", type=path, metavar="FILE", help="a checkpoint, an original weight file, "
                         ".safetensors or .onnx; default: your own saved_models/final_model_ckpt.pth if it is there, "
                         "else the weights of this project")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the network's input; default: what it was "

@@ -21,7 +21,7 @@ from helpers.datasets.manifests import MANIFEST, unlistable, write_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.prepare import prepare
 from helpers.datasets.splits import lines_left_out
-from helpers.files.arguments import path
+from helpers.files.arguments import not_empty, path
 from helpers.files.photos import picture_size
 from helpers.files.text import first_lines
 from helpers.startup import begin
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("manifest", parents=[common], help=f"list the pairs in a {MANIFEST}")
     command.add_argument("-o", "--out", type=path, metavar="FILE", help=f"default: DIR/{MANIFEST}, read instead of the "
                          "folder from then on")  # fmt: skip
-    command.add_argument("--figure", metavar="FILE", help="draw the counts as well, such as counts.png")
+    command.add_argument("--figure", type=not_empty, metavar="FILE", help="draw the counts as well, such as counts.png")
     command.set_defaults(command=_manifest, on_interrupt="")
 
     command = commands.add_parser("prepare", parents=[common, parallel], help="write a smaller copy")

@@ -138,16 +138,17 @@ def splits_in(folder: Path | str, truth: str = "annotations", layout: str | None
 def backgrounds_in(folder: Path | str) -> list[Path]:
     """The pictures that cutouts can be put on, sorted: those in the folder's `backgrounds/`, and below it.
 
-    In a folder with neither `backgrounds/` nor `cutouts/` they are all the pictures. Raises FileNotFoundError if there
-    are none.
+    In a folder with neither `backgrounds/` nor `cutouts/` they are all the pictures. A manifest's are in its folder.
+    Raises FileNotFoundError if there are none.
     """
+    folder = Path(folder).parent if Path(folder).is_file() else Path(folder)
     tree = _tree(folder)
     paths: Iterable[str] = [path for path in tree if _matched([LAYOUTS["cutouts"].beside], path)]
     if not paths and not any(_matched(LAYOUTS["cutouts"].photos, path) for path in tree):
         paths = tree
     files = sorted(tree[path][0] / name for path in paths for name in tree[path][1] if is_photo(name))
     if not files:
-        raise FileNotFoundError(no_photos(Path(folder) / "backgrounds"))
+        raise FileNotFoundError(f"{no_photos(folder / 'backgrounds')}; or name their folder: ,backgrounds=DIR")
     return files
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from helpers.datasets.pairs import Pair
 from helpers.files.csv_file import open_csv
-from helpers.files.folders import composed, parts_below
+from helpers.files.folders import composed, is_photo, parts_below
 from helpers.files.text import shown
 
 SPLITS = ("train", "val", "test")
@@ -113,7 +113,8 @@ def users_of(folder: Path | str) -> dict[str, str]:
             try:
                 for row in reader:
                     name = row.get("image_name") or row.get("attachment_id") or ""
-                    name = os.path.splitext(composed(name).replace("\\", "/"))[0]
+                    name = composed(name).replace("\\", "/")
+                    name = os.path.splitext(name)[0] if is_photo(name) else name  # 12.30.45 is a name, too
                     if row.get("user_id") and users.setdefault(name, row["user_id"]) != row["user_id"]:
                         several.add(name)
             except csv.Error as error:

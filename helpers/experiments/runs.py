@@ -43,11 +43,13 @@ def missing_runs(
     Other variants follow, with the first `SECONDARY_SEEDS` of the `seeds`; the full network comes last, only if `full`.
 
     `made`, `real` and `weights` as in `run_variant`. Raises ValueError where a run was stored with other data or other
-    weights to start from, FileNotFoundError for photos or weights that are missing.
+    weights to start from, or was not measured on `real`, FileNotFoundError for photos or weights that are missing.
     """
     for folder in real:
         find_pairs(folder, "val")
-    stored = {(row["variant"], row["seed"]): row for row in rows if row["preset"] == config.name}
+    rows = [row for row in rows if row["preset"] == config.name]
+    stored = {(row["variant"], row["seed"]): row for row in rows}
+    on_real = {(row["variant"], row["seed"]) for row in rows if row["set"] == "real"}
     seeds, variants = list(seeds), [name for claim in claims for name in CLAIMS[claim].variants]
     primary = {name for question in QUESTIONS for name in (question.variant, question.against)}
     runs = dict.fromkeys((name, seed) for seed in seeds for name in variants if name in primary)
@@ -62,6 +64,11 @@ def missing_runs(
             raise ValueError(
                 f"{name}, seed {seed}: stored with {', '.join(differing)}; name another file with --out, or delete the "
                 "lines of that run to measure it again"
+            )
+        elif real and is_trained(name) and (name, seed) not in on_real:
+            raise ValueError(
+                f"{name}, seed {seed}: stored without having been measured on real photos; name another file with "
+                "--out, or delete the lines of that run to measure it again"
             )
     return light + heavy * full
 

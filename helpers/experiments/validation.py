@@ -100,7 +100,7 @@ def empty_means(matter: Matter, places: Iterable[Path]) -> NDArray[np.float64]:
 
 def _named(text):
     name, separator, folder = text.partition("=")
-    if not separator or not Path(folder).is_dir():
+    if not separator or not folder or not Path(folder).is_dir():
         raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=DIR with a folder that is there")
     return name, folder
 

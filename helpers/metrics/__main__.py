@@ -7,7 +7,7 @@ python -m helpers.metrics PRED_DIR TRUE_DIR --csv FILE --region whole --region T
 import argparse
 import sys
 
-from helpers.files.arguments import path
+from helpers.files.arguments import not_empty, path
 from helpers.metrics.folders import score_folders
 from helpers.metrics.perceptual import CONVENTIONS
 from helpers.metrics.table import write_csv
@@ -41,9 +41,9 @@ def _parser() -> argparse.ArgumentParser:
                         "the alpha channel counts; with the names of the ground truths or their photos")  # fmt: skip
     parser.add_argument("true", type=path, metavar="TRUE_DIR", help="ground truths, or a data set in a known layout "
                         "such as P3M-500-P, PPM-100 or EasyPortrait")  # fmt: skip
-    parser.add_argument("--region", action="append", metavar="whole|band|TRIMAP_DIR", help="where to measure; may be "
-                        "given again. The whole image, the transition band, or the unknown pixels of trimaps; "
-                        "default: whole and band, and trimap/ beside the ground truths if it is there")  # fmt: skip
+    parser.add_argument("--region", type=not_empty, action="append", metavar="whole|band|TRIMAP_DIR", help="where to "
+                        "measure; may be given again. The whole image, the transition band, or the unknown pixels of "
+                        "trimaps; default: whole and band, and trimap/ beside the truths if it is there")  # fmt: skip
     parser.add_argument("--band-width", type=int, default=15, metavar="PIXELS", help="odd; default: 15")
     parser.add_argument("--convention", choices=CONVENTIONS, default="dim", help="whose gradient and connectivity: "
                         "Deep Image Matting's (dim, default) or P3M-Net's (p3m)")  # fmt: skip

@@ -10,7 +10,7 @@ import sys
 import warnings
 
 from helpers.config import parse_setting
-from helpers.files.arguments import path
+from helpers.files.arguments import not_empty, path
 from helpers.mine.project import Project
 from helpers.mine.steps import (
     concluded,
@@ -34,8 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone; default: "
                         "look at the photos, propose what is new, and open the page to correct it")  # fmt: skip
     parser.add_argument("--work", type=path, metavar="DIR", help="where everything is written; default: FOLDER_mine")
-    parser.add_argument("--weights", metavar="FILE", help="the network to start from; default: the one that comes with "
-                        "the project")  # fmt: skip
+    parser.add_argument("--weights", type=not_empty, metavar="FILE", help="the network to start from; default: the one "
+                        "that comes with the project")  # fmt: skip
     parser.add_argument("--port", type=int, metavar="PORT", help="port that the page listens on; default: 7860")
     parser.add_argument("--backgrounds", type=path, metavar="DIR", help="train: pictures to put the people in front of")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="train: change a field of "

@@ -2,7 +2,8 @@
 
     python -m helpers.samples.cutouts OUT --data DIR [--data DIR …]
 
-writes `OUT/cutouts/train/*.png`, to be trained on as `--data OUT,layout=cutouts,backgrounds=PLACES`.
+writes `OUT/cutouts/train/*.png` and `OUT/cutouts/val/*.png`, to be trained on as
+`--data OUT,layout=cutouts,backgrounds=PLACES`, beside DIR itself or alone.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from helpers.datasets.duplicates import same_photos
 from helpers.datasets.ground_truth import summary
 from helpers.datasets.layouts import find_splits
 from helpers.datasets.pairs import Pair, read_remarked_pair
-from helpers.files.arguments import path
+from helpers.files.arguments import not_empty, path
 from helpers.files.atomic import whole_file
 from helpers.files.text import fault_of, first_lines
 from helpers.startup import begin
@@ -61,36 +62,42 @@ def cutout_of(photo: NDArray, mask: NDArray) -> NDArray:
     return np.dstack([foreground_colours(photo, (alpha / 255).astype(np.float32)), alpha])
 
 
-def training_pairs(folder: str | Path) -> list[Pair]:
-    """The training pairs of a data set, but those whose photo is, byte for byte, a validation or test photo as well."""
-    splits = find_splits(folder)
-    pairs = splits["train"].pairs if "train" in splits else []
-    leaks = same_photos(pairs, [pair for split in ("val", "test") if split in splits for pair in splits[split].pairs])
-    return [pair for number, pair in enumerate(pairs) if number not in leaks]
+def pairs_to_cut(folder: str | Path) -> dict[str, list[Pair]]:
+    """The pairs of a data set to train and to validate on: `{"train": […], "val": […]}`.
+
+    A training pair whose photo is, byte for byte, a validation or test photo as well is left out.
+    """
+    found = find_splits(folder)
+    pairs = {split: found[split].pairs if split in found else [] for split in ("train", "val", "test")}
+    leaks = same_photos(pairs["train"], pairs["val"] + pairs["test"])
+    return {"train": [pair for i, pair in enumerate(pairs["train"]) if i not in leaks], "val": pairs["val"]}
 
 
 class Cutouts(NamedTuple):
-    """What was done: how many people were cut out, of how many; a line for each pair that cannot be read; and the
-    `Remark`s on the ground truths."""
+    """What was done: how many people were cut out, of how many, and how many of them to validate on; a line for each
+    pair that cannot be read; and the `Remark`s on the ground truths."""
 
     written: int
     seen: int
+    validated: int
     failed: list[str]
     remarks: list[tuple[str, str]]
 
 
 def write_cutouts(folders: Iterable[str | Path], out: str | Path) -> Cutouts:
-    """Write the good cutouts of the training pairs of all `folders`; returns `Cutouts`. Skips what is there.
+    """Write the good cutouts of the training and validation pairs of all `folders`; returns `Cutouts`.
 
-    Pictures of the same name get numbers, in the order of the data sets. Raises as `find_splits`.
+    Each stays in its split: so nobody is validated on who is trained on, as a cutout or as a photo. Skips what is
+    there. Pictures of the same name get numbers, in the order of the data sets. Raises as `find_splits`.
     """
-    written, seen, failed = 0, 0, list[str]()
+    written, seen, failed = {"train": 0, "val": 0}, 0, list[str]()
     remarks: list[tuple[str, str]] = []
     names: set[str] = set()
     for folder in map(Path, folders):
-        for pair in tqdm(training_pairs(folder), desc=folder.name, mininterval=1):
+        pairs = [(split, pair) for split, found in pairs_to_cut(folder).items() for pair in found]
+        for split, pair in tqdm(pairs, desc=folder.name, mininterval=1):
             seen += 1
-            path = Path(out) / "cutouts" / "train" / f"{_free(f'{folder.resolve().name}-{pair.image.stem}', names)}.png"
+            path = Path(out) / "cutouts" / split / f"{_free(f'{folder.resolve().name}-{pair.image.stem}', names)}.png"
             try:
                 photo, mask, found = read_remarked_pair(pair)
             except Exception as error:  # a decoder may raise anything on a broken file
@@ -98,11 +105,11 @@ def write_cutouts(folders: Iterable[str | Path], out: str | Path) -> Cutouts:
                 continue
             remarks += found
             if is_good(mask):
-                written += 1
+                written[split] += 1
                 if not path.exists():
                     with whole_file(path) as temporary:
                         Image.fromarray(cutout_of(photo, mask)).save(temporary, "PNG")
-    return Cutouts(written, seen, failed, remarks)
+    return Cutouts(sum(written.values()), seen, written["val"], failed, remarks)
 
 
 def _free(name: str, names: set[str]) -> str:
@@ -119,8 +126,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.samples.cutouts", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("out", type=path, help="where cutouts/train/ is written")
-    parser.add_argument("--data", required=True, action="append", metavar="DIR", help="a data set with masks")
+    parser.add_argument("out", type=path, help="where cutouts/ is written")
+    parser.add_argument(
+        "--data", type=not_empty, required=True, action="append", metavar="DIR", help="a data set with masks"
+    )
     options = parser.parse_args(arguments)
     try:
         done = write_cutouts(options.data, options.out)
@@ -136,6 +145,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             "\n".join([f"cannot be read and left out: {len(done.failed)}", *first_lines(done.failed)]), file=sys.stderr
         )
+    if done.written and not done.validated:
+        print("none of them is of a validation photo: a tenth will be validated on, whose photos may be trained on "
+              "where the data set itself is named beside them", file=sys.stderr)  # fmt: skip
     print(f"{done.written} of {done.seen} people cut out: {options.out}")
     return 1 if done.failed else 0
 

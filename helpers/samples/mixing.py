@@ -102,6 +102,7 @@ def mix(
     """
     _refuse_repeats(sources)
     found = {source: _pairs_of(source, truth) for source in sources}
+    _refuse_equals(found)
     held_out = [pair for splits in found.values() for split in ("val", "test") for pair in splits.get(split, [])]
     train, val = [], []
     for source, splits in found.items():
@@ -141,11 +142,30 @@ def _refuse_repeats(sources: Sequence[Source]) -> None:
             )
 
 
+def _refuse_equals(found: Mapping[Source, dict[str, list[Pair]]]) -> None:
+    """Raise ValueError for two sources with the same files, such as a folder and a manifest of all that is in it."""
+    seen: dict[frozenset[tuple[str, str]], Source] = {}
+    for source, splits in found.items():
+        files = frozenset(
+            (os.path.abspath(p.image), os.path.abspath(p.truth)) for part in splits.values() for p in part
+        )
+        if (other := seen.setdefault(files, source)) is not source:
+            raise ValueError(
+                f"{other.folder} and {source.folder}: the same files, named twice. To show them twice as often, name "
+                "one of the two with a weight: ,weight=2"
+            )
+
+
 def _pairs_of(source: Source, truth: str) -> dict[str, list[Pair]]:
     """{split: pairs} of a source. Warnings name what had to be left out and which ground truths are odd."""
     splits = find_splits(source.folder, truth, source.layout)
     if not any(found.pairs for found in splits.values()):  # no mattes, but perhaps annotations
         splits = find_splits(source.folder, layout=source.layout)
+    if source.backgrounds and not any(pair.is_cutout for found in splits.values() for pair in found.pairs):
+        raise ValueError(
+            f"{source.folder}: backgrounds are for cutouts, and there are none; make some by python -m "
+            "helpers.samples.cutouts, or leave backgrounds= out"
+        )
     for split, found in splits.items():
         if found.left_out():
             warnings.warn(f"{source.folder}: left out of {split}: {found.left_out()}", stacklevel=3)

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=not_empty, required=True, action="append", help="a data set; several are mixed",
                         metavar="DIR[,weight=2][,rough=true][,layout=NAME][,backgrounds=DIR]")  # fmt: skip
     parser.add_argument("--out", type=not_empty, required=True, help="folder for the checkpoints")
-    parser.add_argument("--weights", metavar="FILE|pretrained|own|random",
+    parser.add_argument("--weights", type=not_empty, metavar="FILE|pretrained|own|random",
                         help="weights to start from; pretrained: the original authors', fetched if they are missing; "
                              "own: this project's; random: none (a ResNet U-Net's encoder: ImageNet's); "
                              "default: what the preset names")  # fmt: skip

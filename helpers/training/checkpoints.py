@@ -49,22 +49,43 @@ def keep_checkpoints(run: Any, folder: Path | str) -> list[str]:
 
     The first of several processes writes, the others wait for it. Returns the names of the files.
     """
-    names = []
-    if run.finished:
-        names.append(FINAL)
+    names = _due(run)
+    if run.accelerator.is_main_process:
+        _write_all(run, [Path(folder) / name for name in names])
+    run.accelerator.wait_for_everyone()
+    return names
+
+
+def complete(run: Any, folder: Path | str) -> bool:
+    """Write what `keep_checkpoints` would have, if `run` stands at the end of an epoch and a file of that is missing.
+
+    The file was moved away, or the run was interrupted in the moment between the end of the validation and the writing.
+    For the first of several processes alone. Returns whether anything was written.
+    """
+    paths = [Path(folder) / name for name in _due(run)]
+    if not run.epoch or run.batch or not run.validated or all(path.exists() for path in paths):
+        return False
+    _write_all(run, paths)
+    return True
+
+
+def _due(run):
+    """The names of the checkpoints at the end of an epoch; the latest comes last: where it is, the others are, too."""
+    names = [FINAL] if run.finished else []
     if run.epoch % run.config.checkpoint_every == 0:
         names.append(f"epoch_{run.epoch:03d}.pth")
     if run.best_epoch == run.epoch:
         names.append(BEST)
-    names.append(LATEST)  # the latest is written last: where it exists, the others exist, too
-    if run.accelerator.is_main_process:
-        first, *others = (Path(folder) / name for name in names)
-        write_checkpoint(first, run.state_dict())
-        for path in others:
-            with _durable_file(path) as file, open(first, "rb") as written:
-                shutil.copyfileobj(written, file)
-    run.accelerator.wait_for_everyone()
-    return names
+    return [*names, LATEST]
+
+
+def _write_all(run, paths):
+    """Write the checkpoint of a run to several places."""
+    first, *others = paths
+    write_checkpoint(first, run.state_dict())
+    for path in others:
+        with _durable_file(path) as file, open(first, "rb") as written:
+            shutil.copyfileobj(written, file)
 
 
 def resume(run: Any, folder: Path | str) -> bool:

@@ -20,7 +20,7 @@ from helpers.config import LATEST
 from helpers.files.atomic import naming, remove_leftovers
 from helpers.samples.loading import Loader
 from helpers.samples.samples import Sample
-from helpers.training.checkpoints import keep_checkpoints, write_checkpoint
+from helpers.training.checkpoints import complete, keep_checkpoints, write_checkpoint
 from helpers.training.interrupts import uninterrupted
 from helpers.training.lock import alone_in
 from helpers.training.logs import TensorBoard, write_history
@@ -166,6 +166,8 @@ def _fit_alone(run: Run, val_loader: Loader, folder: Path, save_every: float) ->
             write_checkpoint(folder / LATEST, run.state_dict())
             saved = time.monotonic()
 
+    if main and complete(run, folder):
+        write_history(run, folder)
     while not run.finished:
         try:
             if run.validated:

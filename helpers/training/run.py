@@ -16,10 +16,14 @@ from helpers.config import Config
 from helpers.devices import Runtime, best_runtime
 from helpers.networks.registry import weights_in, weights_out
 from helpers.samples.loading import Loader
+from helpers.samples.samples import MixedDataset
 from helpers.training.checkpoints import rng_state, set_rng_state
 from helpers.training.ema import EMA
 from helpers.training.interrupts import uninterrupted
 from helpers.training.step import set_training
+
+VALIDATION = "validation images"
+"""The name in the recipe of what is validated on."""
 
 UNBOUND = (
     "name", "start", "workers", "checkpoint_every", "log_every", "tensorboard", "download", "synthetic_count",
@@ -49,7 +53,7 @@ class Run:
         fetch_every: steps after which their losses are brought into the history.
         start: what the run started from, in words. rate_found: whether a range test found its rate.
         timing: per epoch `[images per second, share of the time spent waiting for data]`.
-        recipe: what determines the result; a checkpoint with another recipe is refused.
+        recipe: what determines the result; a checkpoint with another recipe is refused. val_set: what is validated on.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Run:
         runtime: Runtime,
         start: str = "weights of unknown origin",
         rate_found: bool = False,
+        val_set: MixedDataset | None = None,
     ):
         self.accelerator = find_processes()
         self.model: Any = model.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
@@ -72,7 +77,7 @@ class Run:
         self.network = self.accelerator.prepare_model(self.model, device_placement=False)  # it is on the runtime's
         self.optimizer, self.schedule, self.loss = optimizer, schedule, loss
         self.loader, self.config, self.runtime = loader, config, runtime
-        self.start, self.rate_found = start, rate_found
+        self.start, self.rate_found, self.val_set = start, rate_found, val_set
         self.scaler = runtime.scaler()
         self.micro_batch = config.micro_batch
         self.epoch = self.batch = self.step = 0
@@ -176,8 +181,9 @@ class Run:
 
     def differences(self, state: dict[str, Any]) -> list[str]:
         """Names of what differs between this run's recipe and that of a checkpoint; empty if it can be resumed."""
-        defaults = {key: value for key, value in asdict(Config()).items() if key in self.recipe}
-        other = defaults | state.get("recipe", {})  # the checkpoint may be older than a field of the configuration
+        defaults = asdict(Config()) | {VALIDATION: self.recipe.get(VALIDATION)}
+        older = {key: value for key, value in defaults.items() if key in self.recipe}
+        other = older | state.get("recipe", {})  # the checkpoint may be older than a field of the recipe
         return [key for key in self.recipe | other if other.get(key) != self.recipe.get(key)]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -217,6 +223,8 @@ def recipe_of(run: Run) -> dict[str, Any]:
         "optimiser": _fingerprint([type(run.optimizer).__name__, run.optimizer.defaults]),
         "learning rates": _fingerprint([type(run.schedule).__name__, run.schedule.state_dict()]),
         **{key: _fingerprint(value) for key, value in run.loader.dataset.recipe().items()},
+        # the best epoch, patience and the plateau go by them
+        **({VALIDATION: _fingerprint(run.val_set.recipe()["images"])} if run.val_set is not None else {}),
     }
 
 

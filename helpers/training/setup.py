@@ -29,7 +29,7 @@ from helpers.networks.weights import read_weights
 from helpers.samples.loading import Loader, make_loader
 from helpers.samples.mixing import Source, mix
 from helpers.samples.strong_augment import PIPELINES
-from helpers.schedule import SCHEDULES, plateau, range_test, steepest
+from helpers.schedule import SCHEDULES, plateau, range_test, rates, steepest
 from helpers.training.checkpoints import read_latest
 from helpers.training.run import UNBOUND, Run, find_processes
 from helpers.training.step import set_training, step_in_memory
@@ -90,8 +90,21 @@ def assemble(
     if config.schedule == "plateau":
         schedule: LRScheduler = plateau(optimizer, config.highest_is_best)
     else:
-        schedule = SCHEDULES[config.schedule](optimizer, max_lr, config.epochs * len(train))
-    return Run(model, optimizer, schedule, loss, train, config, runtime, start, rate_found), val
+        schedule = SCHEDULES[config.schedule](optimizer, max_lr, _enough(config.epochs * len(train), config.schedule))
+    return Run(model, optimizer, schedule, loss, train, config, runtime, start, rate_found, val_set), val
+
+
+def _enough(steps: int, schedule: str) -> int:
+    """`steps`, if a schedule comes at least to half of its highest rate in them; ValueError if not.
+
+    Of a single step, one-cycle sees only its end: a rate of nothing, with which the run would learn nothing.
+    """
+    if steps < 20 and max(rates(lambda optimizer: SCHEDULES[schedule](optimizer, 1.0, steps), steps, 1.0)) < 0.5:
+        raise ValueError(
+            f"schedule={schedule} never comes near max_lr in {steps} steps, the whole length of this run: raise "
+            "epochs, lower batch_size, or set schedule=constant"
+        )
+    return steps
 
 
 def loss_from(config: Config) -> partial:

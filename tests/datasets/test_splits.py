@@ -158,6 +158,13 @@ def test_persons_are_read_as_spreadsheets_write_them(separator, tmp_path):
     assert users_of(tmp_path) == {"a": "anna", "b": "ben"}
 
 
+@pytest.mark.parametrize("suffix", ["", ".jpg"])
+def test_names_with_dots_and_without_a_suffix_are_names(suffix, tmp_path):
+    (tmp_path / "meta.csv").write_text(f"image_name,user_id\n2021-03-05 12.30.45{suffix},anna\n")
+    pair = Pair(tmp_path / "2021-03-05 12.30.45.jpg", tmp_path / "2021-03-05 12.30.45.png")
+    assert person_of(pair, users_of(tmp_path)) == "anna"
+
+
 def test_persons_without_pictures_are_refused(tmp_path):
     (tmp_path / "meta.csv").write_text("file,user_id\na.jpg,anna\n")
     with pytest.raises(

@@ -462,6 +462,16 @@ def test_another_preset_is_another_run_and_other_data_are_refused(faked, made):
         missing_runs([row("hard_truth", data="else")], [4], [0], CONFIG, made)
 
 
+def test_a_run_that_was_not_measured_on_real_photos_is_told(faked, made, portrait_folder):
+    """The runs on synthetic portraits alone are trained alike, with real photos to measure on or without."""
+    stored = [row(name) for name in CLAIMS[4].variants]
+    assert missing_runs(stored, [4], [0], CONFIG, made) == []
+    with pytest.raises(ValueError, match="hard_truth, seed 0: stored without having been measured on real photos"):
+        missing_runs(stored, [4], [0], CONFIG, made, [portrait_folder])
+    both = [*stored, *(row(name, set="real") for name in CLAIMS[4].variants)]
+    assert missing_runs(both, [4], [0], CONFIG, made, [portrait_folder]) == []
+
+
 def test_missing_photos_and_weights_are_told_before_anything_is_trained(made, tmp_path, capsys):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         missing_runs([], [4], [0], CONFIG, made, [tmp_path / "nowhere"])

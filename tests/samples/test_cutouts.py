@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from helpers.datasets.pairs import read_alpha
-from helpers.samples.cutouts import cutout_of, is_good, main, training_pairs
+from helpers.samples.cutouts import cutout_of, is_good, main, pairs_to_cut
+from helpers.samples.mixing import Source, mix
 
 
 def person(side=100):
@@ -50,7 +51,8 @@ def test_the_training_people_are_written_once_and_no_others(portrait_folder, tmp
     assert main([str(tmp_path), "--data", str(portrait_folder)]) == 0
     written, total = (int(word) for word in capsys.readouterr().out.split() if word.isdigit())
     names = sorted((tmp_path / "cutouts" / "train").iterdir())
-    assert total == 12 and 0 < written == len(names)
+    validated = sorted((tmp_path / "cutouts" / "val").iterdir())
+    assert total == 16 and names and validated and written == len(names) + len(validated)
     train = {path.stem for path in (portrait_folder / "images" / "train").iterdir()}
     assert {path.stem.removeprefix(f"{portrait_folder.name}-") for path in names} <= train
     with Image.open(names[0]) as cutout:
@@ -60,8 +62,23 @@ def test_the_training_people_are_written_once_and_no_others(portrait_folder, tmp
     assert names[0].stat().st_mtime_ns == before
 
 
+def test_whoever_is_validated_on_as_a_photo_is_not_trained_on_as_a_cutout(portrait_folder, tmp_path, capsys):
+    assert main([str(tmp_path), "--data", str(portrait_folder)]) == 0
+    place = tmp_path / "backgrounds" / "plain.png"
+    place.parent.mkdir()
+    Image.new("RGB", (24, 20)).save(place)
+    assert main([str(tmp_path), "--data", str(portrait_folder)]) == 0
+    transforms = {"train": None, "val": None}
+    train, val = mix([Source(portrait_folder), Source(tmp_path, "cutouts")], transforms)
+    people = [
+        {pair.image.stem.removeprefix(f"{portrait_folder.name}-") for pair in part.pairs} for part in (train, val)
+    ]
+    assert people[0] and people[1] and not people[0] & people[1]
+    assert any(pair.is_cutout for pair in val.pairs)
+
+
 def test_people_of_the_same_name_are_all_written_and_broken_pairs_named(portrait_folder, tmp_path, capsys):
-    pairs = training_pairs(portrait_folder)
+    pairs = pairs_to_cut(portrait_folder)["train"]
     for sub in ("a", "b", "c"):
         images, masks = (tmp_path / "set" / kind / "train" / sub for kind in ("images", "masks"))
         images.mkdir(parents=True)
@@ -74,17 +91,17 @@ def test_people_of_the_same_name_are_all_written_and_broken_pairs_named(portrait
     assert main([str(tmp_path / "out"), "--data", str(tmp_path / "set")]) == 1
     out, err = capsys.readouterr()
     written = int(out.split()[0])
-    assert written and len(list((tmp_path / "out" / "cutouts" / "train").iterdir())) == written
+    assert written and len(list((tmp_path / "out" / "cutouts").rglob("*.png"))) == written
     assert f"cannot be read and left out: 1\n{broken}: not a readable picture (an empty file)" in err
 
 
 def test_a_photo_that_is_a_validation_photo_as_well_is_left_out(portrait_folder, tmp_path):
     copy = tmp_path / "portraits"
     shutil.copytree(portrait_folder, copy)
-    before = training_pairs(copy)
+    before = pairs_to_cut(copy)["train"]
     held_out = next((copy / "images" / "val").iterdir())
     shutil.copy(held_out, before[0].image)
-    assert training_pairs(copy) == before[1:]
+    assert pairs_to_cut(copy)["train"] == before[1:]
 
 
 def test_a_missing_data_set_is_named(tmp_path, capsys):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.datasets.layouts import LAYOUTS
+from helpers.datasets.layouts import LAYOUTS, find_splits
+from helpers.datasets.manifests import write_manifest
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.samples import composites
 from helpers.samples.composites import CompositeDataset
@@ -270,6 +271,23 @@ def test_a_tenth_of_the_backgrounds_is_kept_for_validation(tmp_path):
     assert all(rank_of(path.stem) < VALIDATED for path in val)
 
 
+def test_backgrounds_for_what_is_no_cutout_are_refused_with_the_way_out(tmp_path):
+    folder = write_pairs(tmp_path / "a", 0, train=1, val=1)
+    with pytest.raises(ValueError, match=r"backgrounds are for cutouts, and there are none; make some by python -m"):
+        mix([Source(folder, backgrounds=tmp_path / "nowhere")], TRANSFORMS)
+
+
+def test_the_backgrounds_of_a_manifest_lie_beside_it(tmp_path):
+    folder = write_cutouts(tmp_path / "a", train=1, val=1)
+    splits = find_splits(folder, layout="cutouts")
+    write_manifest(folder / "list.csv", {split: found.pairs for split, found in splits.items()})
+    with pytest.raises(FileNotFoundError, match="a/backgrounds: no photos there.*or name their folder: ,backgrounds="):
+        mix([Source(folder / "list.csv")], TRANSFORMS)
+    place = write_backgrounds(folder / "backgrounds", "blue") / "plain.png"
+    train, _ = mix([Source(folder / "list.csv")], TRANSFORMS)
+    assert train.parts[0].backgrounds == [place]
+
+
 def test_cutouts_without_backgrounds_are_refused_by_what_is_missing(tmp_path):
     folder = write_cutouts(tmp_path / "a", train=1, val=1)
     with pytest.raises(FileNotFoundError, match="backgrounds: no photos there"):
@@ -332,6 +350,18 @@ def test_a_data_set_that_is_named_twice_is_refused_with_the_way_to_weigh_it(tmp_
     for second in (Source(folder), Source("a"), Source("./a/../a", weight=2.0)):
         with pytest.raises(ValueError, match=r"a: this data set is named twice\. .*: .*a,weight=2$"):
             mix([Source(folder), second], TRANSFORMS)
+
+
+def test_the_same_files_under_another_name_are_refused_and_a_part_of_them_is_not(tmp_path):
+    folder = write_pairs(tmp_path / "a", 0, train=3, val=1)
+    pairs = {split: found.pairs for split, found in find_splits(folder).items()}
+    write_manifest(tmp_path / "all.csv", pairs)
+    write_manifest(tmp_path / "some.csv", {split: found[:1] for split, found in pairs.items()})
+    for second in (Source(folder, "pairs"), Source(tmp_path / "all.csv")):
+        with pytest.raises(ValueError, match=r"a and .*: the same files, named twice\..*,weight=2"):
+            mix([Source(folder), second], TRANSFORMS)
+    train, _ = mix([Source(folder), Source(tmp_path / "some.csv")], TRANSFORMS)  # the hard ones more often
+    assert len(train.pairs) == 4
 
 
 def test_one_folder_may_hold_data_sets_in_two_layouts(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from support import same_run
 
 from helpers.config import BEST, FINAL, LATEST
 from helpers.networks.weights import read_checkpoint, read_weights, weights_of
@@ -23,6 +24,8 @@ from helpers.training.checkpoints import (
     take_up,
     write_checkpoint,
 )
+from helpers.training.logs import HISTORY
+from helpers.training.loop import fit
 from helpers.u2net import U2Net, load_official, to_official
 
 STATE = {"weights": torch.arange(6.0), "epoch": 3, "history": {"val": [[4, 0.5]]}, "name": "x", "none": None}
@@ -260,6 +263,21 @@ def test_the_latest_is_written_last(make_run, tmp_path, monkeypatch):
     end_of_epoch(run, 0.5)
     assert sorted(keep_checkpoints(run, tmp_path)) == sorted(written) == sorted([LATEST, BEST, "epoch_001.pth", FINAL])
     assert written[-1] == LATEST
+
+
+@pytest.mark.parametrize("missing", [FINAL, "epoch_002.pth"])
+def test_a_file_that_is_missing_at_the_end_of_a_run_is_written_again(missing, make_run, tmp_path):
+    """It was moved away, or the run was interrupted just before it was written."""
+    run, val_loader = make_run(checkpoint_every=2)
+    fit(run, val_loader, tmp_path)
+    whole = read_checkpoint(tmp_path / missing)
+    (tmp_path / missing).unlink()
+    (tmp_path / HISTORY).unlink()
+    again, _ = make_run(checkpoint_every=2)
+    assert resume(again, tmp_path) and again.finished
+    fit(again, val_loader, tmp_path)
+    assert same_run(read_checkpoint(tmp_path / missing), whole)
+    assert len((tmp_path / HISTORY).read_text().splitlines()) == 3
 
 
 def test_each_checkpoint_is_on_the_disk_before_it_gets_its_name(make_run, tmp_path, monkeypatch):

@@ -162,14 +162,14 @@ def test_what_the_weights_do_not_depend_on_may_change(make_run, tmp_path):
     assert {*free, "name", "start"} == set(UNBOUND)
     other, _ = make_run(**free)
     other.config = dataclasses.replace(other.config, name="mine")
-    other = Run(other.model, other.optimizer, other.schedule, other.loss, other.loader, other.config, other.runtime)
+    other = rebuilt(other)
     assert resume(other, tmp_path)
     assert other.epoch == 1
 
 
 def rebuilt(run, **parts):
     """The same run with other parts, as another cell of the notebook would build it."""
-    names = ("model", "optimizer", "schedule", "loss", "loader", "config", "runtime")
+    names = ("model", "optimizer", "schedule", "loss", "loader", "config", "runtime", "val_set")
     return Run(**{name: parts.get(name, getattr(run, name)) for name in names})
 
 
@@ -198,6 +198,14 @@ def test_other_images_are_noticed(make_run):
     assert rebuilt(run).differences(state) == ["images"]
 
 
+def test_other_validation_images_are_noticed(make_run):
+    run, _ = make_run()
+    state = run.state_dict()
+    part = run.val_set.parts[0]
+    part.pairs = part.pairs[:-1]
+    assert rebuilt(run).differences(state) == ["validation images"]
+
+
 @pytest.mark.parametrize("change", ["without", "stronger"])
 def test_another_augmentation_is_noticed(change, make_run):
     run, _ = make_run()
@@ -221,7 +229,8 @@ def test_other_initial_weights_are_noticed(make_run, tmp_path):
 def test_a_checkpoint_from_before_a_field_was_added_is_still_this_runs(make_run):
     run, _ = make_run()
     state = run.state_dict()
-    older = state | {"recipe": {key: value for key, value in state["recipe"].items() if key != "edge_on"}}
+    added = ("edge_on", "validation images")
+    older = state | {"recipe": {key: value for key, value in state["recipe"].items() if key not in added}}
     assert run.differences(older) == []
     other, _ = make_run(edge_on="all")
     assert set(other.differences(older)) == {"edge_on", "loss function"}

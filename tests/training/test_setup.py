@@ -286,6 +286,20 @@ def test_the_notebooks_loss_is_the_published_one_by_its_default(make_run):
     assert terms["total"].item() == pytest.approx(0.500001**1 + 4 * 0.1767795, abs=2e-5)
 
 
+@pytest.mark.parametrize(("schedule", "batches", "is_enough"), [
+    ("one_cycle", 1, False), ("one_cycle", 4, True), ("no_annihilation", 1, False), ("triangular", 3, False),
+    ("triangular", 8, True), ("constant", 1, True), ("cosine", 1, True), ("step", 1, False),
+])  # fmt: skip
+def test_a_run_too_short_for_its_schedule_is_refused_with_the_way_out(schedule, batches, is_enough, make_run):
+    """Of one step, one-cycle would see only its last rate, a 250,000th of the highest."""
+    settings = {"schedule": schedule, "batch_size": 12, "epochs": batches}
+    if is_enough:
+        assert make_run(**settings)[0].config.schedule == schedule
+    else:
+        with pytest.raises(ValueError, match=rf"{schedule} never .* in {batches} steps.*: raise epochs, lower"):
+            make_run(**settings)
+
+
 SCHEDULED = {"constant": [0.01] * 8, "step": [0.01] * 4 + [0.001] * 2 + [0.0001] * 2}
 
 
