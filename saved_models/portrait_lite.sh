@@ -67,7 +67,7 @@ mkdir -p "$work/whole" "$work/upper"
 git show "$before" > "$work/before.safetensors"
 "$python" -m helpers.synthetic "$work/made" --count 1200 --size 256 --seed 5
 "$python" -m helpers.samples.cutouts "$work/cutouts" --data "$selfies" --data "$people" --data "$street"
-find "$figures" -name '*.jpg' | sort | head -n 309 | xargs -I{} ln -sf {} "$work/whole/"
+find "$figures" -name '*.jpg' | sort | awk 'NR <= 309' | xargs -I{} ln -sf {} "$work/whole/"
 find "$figures" -name '*.jpg' | sort | awk 'NR % 2 == 0' | xargs -I{} ln -sf {} "$work/upper/"
 label whole "$u2netp" --size 320 --whole
 label upper "$work/before.safetensors"

@@ -22,6 +22,7 @@ from helpers.datasets.pairs import Pair
 from helpers.datasets.prepare import prepare
 from helpers.datasets.splits import lines_left_out
 from helpers.files.arguments import not_empty, path
+from helpers.files.atomic import naming
 from helpers.files.photos import picture_size
 from helpers.files.text import first_lines
 from helpers.startup import begin
@@ -100,14 +101,15 @@ def _manifest(options: argparse.Namespace) -> int:
         raise FileNotFoundError(
             "\n".join([f"{folder}: no usable photo with a ground truth there", *first_lines(failed)])
         )
-    write_manifest(out, listed, sizes)
-    if options.figure:
+    if options.figure:  # first: a manifest that is there would be read in the folder's place
         import matplotlib
 
         matplotlib.use("agg")  # a notebook's MPLBACKEND may name a module that is not installed here
         from helpers.plots import counts  # brings torch
 
-        counts(listed).savefig(options.figure)
+        with naming(options.figure):
+            counts(listed).savefig(options.figure)
+    write_manifest(out, listed, sizes)
     return _report(listed, failed, out)
 
 

@@ -138,13 +138,14 @@ def splits_in(folder: Path | str, truth: str = "annotations", layout: str | None
 def backgrounds_in(folder: Path | str) -> list[Path]:
     """The pictures that cutouts can be put on, sorted: those in the folder's `backgrounds/`, and below it.
 
-    In a folder with neither `backgrounds/` nor `cutouts/` they are all the pictures. A manifest's are in its folder.
+    In a folder with neither `backgrounds/` nor `cutouts/` nor a manifest they are all the pictures.
     Raises FileNotFoundError if there are none.
     """
+    is_listed = Path(folder).is_file() or (Path(folder) / MANIFEST).is_file()
     folder = Path(folder).parent if Path(folder).is_file() else Path(folder)
     tree = _tree(folder)
     paths: Iterable[str] = [path for path in tree if _matched([LAYOUTS["cutouts"].beside], path)]
-    if not paths and not any(_matched(LAYOUTS["cutouts"].photos, path) for path in tree):
+    if not paths and not is_listed and not any(_matched(LAYOUTS["cutouts"].photos, path) for path in tree):
         paths = tree
     files = sorted(tree[path][0] / name for path in paths for name in tree[path][1] if is_photo(name))
     if not files:

@@ -67,7 +67,8 @@ def with_validation(splits: Mapping[str, Found], users: Mapping[str, str] | None
     A hash of the file stem decides the split, or a hash of the person id where `users`, as from `users_of`, knows it.
     So no person is in both splits, and pictures that are added later move no other picture. In a small set the hashes
     may put all pictures or none into the tenth; then each of the two splits keeps one stem. If all pictures have the
-    same stem, the names of their folders are hashed with it.
+    same stem, the names of their folders are hashed with it. If the same stems come in many folders, as where each is
+    of one person or one film, the folders' names alone are hashed: a folder is in one of the two splits.
     """
     splits, users = dict(splits), users or {}
     if "train" in splits and "val" not in splits:
@@ -75,6 +76,9 @@ def with_validation(splits: Mapping[str, Found], users: Mapping[str, str] | None
         named = [(pair, person_of(pair, users) or composed(pair.image.stem)) for pair in train.pairs]
         if not users and len({name for _, name in named}) == 1:
             named = [(pair, composed("/".join(pair.image.with_suffix("").parts[-2:]))) for pair in train.pairs]
+        elif not users and 2 * len({name for _, name in named}) <= len(named):
+            folders = [(pair, composed(pair.image.parent.name)) for pair in train.pairs]
+            named = folders if len({name for _, name in folders}) > 1 else named
         ranked = sorted((rank_of(name), name) for name in {name for _, name in named})
         count = min(max(sum(rank < VALIDATED for rank, _ in ranked), 1), len(ranked) - 1)
         if count > 0:

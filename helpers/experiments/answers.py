@@ -154,7 +154,7 @@ def scale(rows: Iterable[dict[str, Any]]) -> str:
     done = f"Trained for at most {steps} steps, on {sizes} pixels, with {seeds} seed{'s' * (seeds != 1)}."
     if steps < STEPS or seeds < SEEDS:
         done += (
-            f" The protocol asks for {STEPS} steps and {SEEDS} seeds: what compares trainings is a demonstration, not "
-            "a measurement."
+            f" The protocol asks for {STEPS} steps or more and {SEEDS} seeds: what compares trainings is a "
+            "demonstration, not a measurement."
         )
     return done

@@ -79,11 +79,12 @@ def write_int8(
 
 
 def _calibrating(folder: Path | None, size: int) -> Iterable[NDArray]:
-    """Photos of a data set's training split, or of a folder: `CALIBRATED` at most, read one by one."""
+    """Photos of a data set, of its training split if it has one, or of a folder: `CALIBRATED` at most, one by one."""
     if folder is None:
         return (make_portrait(seed, size).image for seed in range(CALIBRATED))
-    if "train" in splits_in(folder):
-        paths = [pair.image for pair in find_pairs(folder, "train")]
+    splits = splits_in(folder)
+    if splits:  # the first of train, val and test; never the masks
+        paths = [pair.image for pair in find_pairs(folder, splits[0])]
     else:
         paths = [path for files in pictures_below(folder).values() for path in files]
     return map(read_photo, _spread(paths, CALIBRATED))

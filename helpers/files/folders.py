@@ -149,7 +149,10 @@ def in_words(paths: Iterable[Path]) -> str:
 
 def parts_below(path: Path | str, folder: Path | str) -> list[str]:
     """The parts of a file's path below a folder, without suffix, composed; its bare name if it lies elsewhere."""
-    *place, name = Path(os.path.relpath(path, folder)).parts
+    try:
+        *place, name = Path(os.path.relpath(path, folder)).parts
+    except ValueError:  # on another drive of Windows
+        *place, name = "..", Path(path).name
     stem = composed(os.path.splitext(name)[0])
     return [stem] if ".." in place else [*map(composed, place), stem]
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TRAITS = ("framing", "hair", "similar colours", "second person")
+TRAITS = ("framing", "hair", "similar colours", "loose parts")
 """The measures of `traits`. A larger value is expected to be harder."""
 
 BAND = 15
@@ -24,7 +24,7 @@ def traits(photo: NDArray[np.uint8], true: NDArray) -> dict[str, float]:
     `framing`          how far the person's share of the picture is from a half, 0 to 0.5: a far figure or a close-up
     `hair`             half-transparent pixels (alpha .05 to .95) for each pixel of the person
     `similar colours`  minus the distance in Lab between the colours inside and outside the edge, averaged along it
-    `second person`    the share of the person's pixels that do not belong to the largest connected part
+    `loose parts`    the share of the person's pixels that do not belong to the largest connected part
     """
     scale = SIDE / max(true.shape)
     size = tuple(max(1, round(side * scale)) for side in true.shape[::-1])
@@ -37,7 +37,7 @@ def traits(photo: NDArray[np.uint8], true: NDArray) -> dict[str, float]:
         "framing": abs(float(person.mean()) - 0.5),
         "hair": float(((small > 0.05) & (small < 0.95)).sum() / area),
         "similar colours": -_contrast(colours, person),
-        "second person": float(1 - parts.max() / parts.sum()) if len(parts) else 0.0,
+        "loose parts": float(1 - parts.max() / parts.sum()) if len(parts) else 0.0,
     }
 
 

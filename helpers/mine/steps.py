@@ -128,8 +128,8 @@ def what_is_next(project: Project, weights: str | None = None) -> list[str]:
     ]
     if not count.can_train or count.first_waiting or count.kept_out_looked_at < min(FEWEST, count.kept_out):
         lines.append(
-            f"next: correct or confirm the {FIRST} most doubtful photos and those kept out, {count.waiting} in all, "
-            f"about {in_words(60 * count.waiting)}"
+            f"next: correct or confirm what is left of the {FIRST} most doubtful photos and of those kept out, "
+            f"{count.waiting} in all, about {in_words(60 * count.waiting)}"
         )
     if count.can_train:
         if count.kept_out < FEWEST:

@@ -16,7 +16,7 @@ from PIL import Image
 from support import ROOT, start
 
 import helpers.cutout.__main__
-from helpers.cutout import Matter, foreground_colours, load_matter, over
+from helpers.cutout import load_matter
 from helpers.cutout.__main__ import main
 from helpers.files.photos import open_picture
 from helpers.networks.registry import weights_out
@@ -44,8 +44,8 @@ def photo(tmp_path):
 
 
 def test_the_names_for_scripts_are_here():
-    assert {*helpers.cutout.__main__.__all__} == {"Matter", "load_matter", "over", "foreground_colours", "main"}
-    assert isinstance(Matter, type) and all(map(callable, (load_matter, over, foreground_colours)))
+    assert {*helpers.cutout.__all__} == {"Matter", "load_matter", "over", "foreground_colours", "checkerboard"}
+    assert all(callable(getattr(helpers.cutout, name)) for name in helpers.cutout.__all__)
 
 
 # ---------------------------------------------------------------------------------------------------------- one process

@@ -105,6 +105,15 @@ def test_few_pictures_of_one_stem_are_told_apart_by_their_folders(count, tmp_pat
     ]
 
 
+def test_folders_that_name_their_pictures_alike_are_not_torn_apart():
+    """As where each folder holds the frames of a film: neighbours are nearly the same picture."""
+    pairs = [Pair(Path(f"images/{folder:03}/{i}.jpg"), Path(f"masks/{folder:03}/{i}.png"))
+             for folder in range(100) for i in range(3)]  # fmt: skip
+    splits = with_validation({"train": Found(pairs, [], [], [], [])})
+    train, val = ({pair.image.parent for pair in splits[split].pairs} for split in ("train", "val"))
+    assert len(train) + len(val) == 100 and 3 <= len(val) <= 20
+
+
 # -------------------------------------------------------------------------------------------------------------- persons
 
 

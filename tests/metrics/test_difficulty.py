@@ -38,8 +38,8 @@ def test_colours_are_similar_where_person_and_background_are_one_colour():
 def test_a_second_person_is_the_share_outside_the_largest_part():
     photo, true = scene(0, 32)
     true[:, 48:] = 1
-    assert traits(photo, true)["second person"] == pytest.approx(1 / 3, abs=0.01)
-    assert traits(*scene(0, 32))["second person"] == 0
+    assert traits(photo, true)["loose parts"] == pytest.approx(1 / 3, abs=0.01)
+    assert traits(*scene(0, 32))["loose parts"] == 0
 
 
 def test_nobody_in_the_picture_is_no_error():
@@ -47,7 +47,7 @@ def test_nobody_in_the_picture_is_no_error():
 
 
 def test_the_hardest_quarter_is_compared_with_the_rest():
-    rows = [{"framing": i / 10, "hair": 0.0, "similar colours": -i, "second person": 0.0} for i in range(8)]
+    rows = [{"framing": i / 10, "hair": 0.0, "similar colours": -i, "loose parts": 0.0} for i in range(8)]
     mads = [0.1] * 6 + [0.3, 0.5]
     framing, hair, colours, _ = group(rows, mads)
     assert framing.members == [6, 7] and (framing.mad, framing.rest) == pytest.approx((0.4, 0.1))

@@ -54,6 +54,7 @@ def server():
 @pytest.fixture
 def places(server, monkeypatch):
     """Sets the places that weights are fetched from to paths on the server."""
+    monkeypatch.setenv("no_proxy", "*")  # a company's proxy does not lead back to this computer
 
     def set_places(*paths):
         urls = tuple(f"http://127.0.0.1:{server.server_port}{path}" for path in paths)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from helpers.datasets.layouts import LAYOUTS, find_splits
 from helpers.datasets.manifests import write_manifest
+from helpers.datasets.pairs import Pair
 from helpers.datasets.splits import VALIDATED, rank_of
 from helpers.samples import composites
 from helpers.samples.composites import CompositeDataset
@@ -283,6 +284,13 @@ def test_the_backgrounds_of_a_manifest_lie_beside_it(tmp_path):
     write_manifest(folder / "list.csv", {split: found.pairs for split, found in splits.items()})
     with pytest.raises(FileNotFoundError, match="a/backgrounds: no photos there.*or name their folder: ,backgrounds="):
         mix([Source(folder / "list.csv")], TRANSFORMS)
+    (folder / "cutouts").rename(folder / "people")  # a listed folder has no rule for its names
+    write_manifest(folder / "list.csv", {
+        split: [Pair(place, place, "opacity") for place in sorted((folder / "people" / split).iterdir())]
+        for split in splits
+    })  # fmt: skip
+    with pytest.raises(FileNotFoundError, match="name their folder: ,backgrounds="):
+        mix([Source(folder / "list.csv")], TRANSFORMS)  # not one cutout on another
     place = write_backgrounds(folder / "backgrounds", "blue") / "plain.png"
     train, _ = mix([Source(folder / "list.csv")], TRANSFORMS)
     assert train.parts[0].backgrounds == [place]
