@@ -217,7 +217,7 @@ def _tree(folder: Path | str) -> Tree:
 def _matched(patterns: list[str], path: str) -> tuple[int, dict[str, str]] | None:
     """The position of the first pattern that the whole path matches, and its named groups; None if there is none."""
     for position, pattern in enumerate(patterns):
-        if match := re.fullmatch(pattern, composed(path), re.IGNORECASE):
+        if match := re.fullmatch(pattern, composed(path), re.IGNORECASE | re.DOTALL):
             return position, match.groupdict()
     return None
 

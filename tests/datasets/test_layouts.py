@@ -103,6 +103,13 @@ def plant(folder, files):
             path.write_text({"train": "a\nc.d\n", "val": "images/b.jpg\n", "trainval": "a\nb\nc.d\n"}[path.stem])
 
 
+def test_sub_folders_may_have_any_name(tmp_path):
+    names = ["a b", "a'b", 'a"b', "a,b", "a\nb", "é"]
+    grow(tmp_path, *(f"{kind}/{name}/{i}.png" for kind in ("images", "masks") for i, name in enumerate(names)))
+    pairs = [pair for split in find_splits(tmp_path).values() for pair in split.pairs]
+    assert sorted(pair.image.parent.name for pair in pairs) == sorted(names)
+
+
 def test_the_layouts():
     assert list(LAYOUTS) == ["manifest", "easyportrait", "p3m", "aisegment", "people", "cod10k", "cutouts", "pairs"]
 
