@@ -212,11 +212,14 @@ def answers(found: Sequence[Any]) -> Figure:
             colour = {"better": "#2a9d4a", "worse": "#d6604d"}.get(answer.verdict.split()[0], "#888888")
             errors = [[(gain.mean - gain.low) / unit], [(gain.high - gain.mean) / unit]]
             axis.errorbar(gain.mean / unit, row, xerr=errors, fmt="o", color=colour, markersize=4)
+        else:
+            axis.text(0, row, answer.verdict, fontsize=7, color="#888888", ha="center", va="center")
     names = [f"{answer.question.name}  {answer.question.text}" for answer in found]
     axis.set(yticks=range(len(found)), yticklabels=names, ylim=(len(found) - 0.5, -0.5))
     axis.set_xlabel("gain, in units of the smallest difference worth caring about")
     axis.tick_params(axis="y", labelsize=7)
     axis.set_xscale("symlog", linthresh=1)
+    axis.xaxis.set_major_formatter("{x:g}")  # 10 and not a power of ten
     figure.tight_layout()
     return figure
 

@@ -104,6 +104,7 @@ def test_answers_are_drawn_in_units_of_what_matters():
              SimpleNamespace(question=question, gain=unknown, least=0.01, verdict="not measured")]  # fmt: skip
     [axis] = plots.answers(found).axes
     assert [text.get_text() for text in axis.get_yticklabels()] == ["2  Does it?"] * 2
+    assert [text.get_text() for text in axis.texts] == ["not measured"]
     [point] = axis.containers
     assert point.lines[0].get_xydata().tolist() == [[2, 0]] and point.lines[0].get_color() == "#2a9d4a"
     assert point.lines[2][0].get_segments()[0].flatten().tolist() == pytest.approx([1, 0, 3, 0])
