@@ -126,6 +126,13 @@ def write_shallow_png(path, values, bits, **chunks):
     return path
 
 
+def add_chunks(path, **chunks):
+    """Put chunks that Pillow does not write into a PNG file, behind its head; its path."""
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + b"".join(_chunk(name.encode(), value) for name, value in chunks.items()) + data[33:])
+    return path
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

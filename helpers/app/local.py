@@ -38,18 +38,19 @@ class LocalNames:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        sender = headers.get("origin", "").partition("://")[2] if "origin" in headers else "localhost"
-        if scope["type"] == "lifespan" or all(
-            is_loopback(_without_port(name)) for name in (headers.get("host", ""), sender)
-        ):
+        if scope["type"] == "lifespan" or all(map(_is_own, _names(Headers(scope=scope)))):
             return await self.app(scope, receive, send)
         await PlainTextResponse(ADVICE, 403)(scope, receive, send)
 
 
-def _without_port(host: str) -> str:
-    """The name or address in a header Host: `[::1]:7860` → `[::1]`."""
-    return re.sub(r":\d+$", "", host).lower()
+def _names(headers: Headers) -> list[str]:
+    """The names by which a request asks, and, where a browser tells it, the site that it comes from."""
+    return [headers.get("host", ""), *(site.partition("://")[2] for site in headers.getlist("origin"))]
+
+
+def _is_own(name: str) -> bool:
+    """Whether a name, with or without a port, such as `[::1]:7860`, is one of this computer alone."""
+    return is_loopback(re.sub(r":\d+$", "", name).lower())
 
 
 class LocalOnly:

@@ -13,7 +13,6 @@ import urllib.parse
 import urllib.request
 import warnings
 import zipfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -21,7 +20,7 @@ import numpy as np
 import pytest
 from fake_matter import LeftHalf
 from PIL import Image, ImageCms, ImageOps
-from support import ROOT, draw_portrait, serving
+from support import ROOT, add_chunks, draw_portrait, serving
 
 from helpers.app import desk as uploads
 from helpers.app.desk import LIMITS, MAX_BYTES, Desk, Refused
@@ -381,6 +380,18 @@ def test_without_a_password_no_other_web_site_can_send_a_form(origin, status, se
     assert answer(f"{server.url}gradio_api/upload", b"--x--", headers={"Origin": origin} | kind)[0] == status
 
 
+def test_the_start_and_the_end_of_the_server_come_through(app):
+    """Gradio begins and ends there what deletes old files."""
+    came = []
+
+    async def inner(scope, receive, send):
+        came.append(scope["type"])
+
+    with ThreadPoolExecutor(1) as elsewhere:  # this thread may have an event loop that runs
+        elsewhere.submit(asyncio.run, app.LocalNames(inner)({"type": "lifespan"}, None, None)).result()
+    assert came == ["lifespan"]
+
+
 def test_an_address_of_ipv6_is_served(random_weights, tmp_path):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -554,9 +565,7 @@ def test_what_is_no_colour_is_named(home, photo):
 def linear_png(path, picture):
     """A picture of linear light: its gAMA chunk says so."""
     picture.save(path)
-    chunk = struct.pack(">I4sI", 4, b"gAMA", 100_000)
-    data = path.read_bytes()
-    path.write_bytes(data[:33] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + data[33:])
+    add_chunks(path, gAMA=struct.pack(">I", 100_000))
 
 
 def test_the_preview_of_an_alpha_has_its_greys_whatever_the_photos_colours_mean(home, tmp_path):
