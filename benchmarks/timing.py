@@ -61,8 +61,8 @@ def machine():
     import torch
 
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else [f"model name: {platform.processor()}"]
+    lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    names = names or [platform.processor() or platform.machine()]  # ARM tells no model
+    name = names[0] if names else platform.processor() or platform.machine()  # ARM tells no model
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{os.cpu_count()} × {names[0]}, {gpu}"
+    return f"{os.cpu_count()} × {name}, {gpu}"

@@ -165,8 +165,8 @@ def _readable(paths: Sequence[Path]) -> Iterator[tuple[Path, str, NDArray[np.uin
 def _add_person(path: Path, name: str) -> None:
     """Add to meta.csv what ties the close and the whole picture of a photo: one person, so one split.
 
-    The person id is the name of the photo's cutout in `composites/`, so that both data sets decide alike. A run that
-    is repeated adds the same lines again, which changes nothing.
+    The person id is the name of the photo's close cutout in `composites/`, so that both data sets decide alike. A run
+    that is repeated adds the same lines again, which changes nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()

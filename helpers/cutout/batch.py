@@ -16,7 +16,7 @@ from typing import NamedTuple
 from helpers.cutout.matter import Matter
 from helpers.cutout.output import Look, render
 from helpers.files.atomic import whole_file
-from helpers.files.folders import find_pictures, is_photo, no_photos, unread_folder
+from helpers.files.folders import beside, find_pictures, is_photo, no_photos, unread_folder
 from helpers.files.photos import look_inside, open_photo
 from helpers.files.png import encode_png
 
@@ -175,10 +175,7 @@ class _Room:
 
 def _beside(folder):
     """Where the cutouts of a folder's photos go by themselves: beside it."""
-    whole = folder.resolve()
-    if not whole.name:
-        raise ValueError(f"{folder}: no folder can lie beside a whole drive; name one for the cutouts: -o FOLDER")
-    return whole.with_name(f"{whole.name}_cutouts")
+    return beside(folder, "_cutouts", "name one for the cutouts: -o FOLDER")
 
 
 def _pictures_below(folder, place, unread):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from helpers.datasets.check import check
 from helpers.datasets.ground_truth import summary
 from helpers.datasets.layouts import LAYOUTS, find_splits
-from helpers.datasets.manifests import MANIFEST, unlistable, write_manifest
+from helpers.datasets.manifests import MANIFEST, manifest_of, unlistable, write_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.prepare import prepare
 from helpers.datasets.splits import lines_left_out
@@ -77,7 +77,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _manifest(options: argparse.Namespace) -> int:
     folder = options.folder
-    source = folder if folder.is_file() else folder / MANIFEST
+    source = manifest_of(folder)
     out = options.out or source
     if options.layout in (None, "manifest") and out.exists() and out.resolve() == source.resolve():
         raise ValueError(

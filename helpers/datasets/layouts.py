@@ -11,10 +11,10 @@ from pathlib import Path
 
 from helpers.datasets.ground_truth import CLASSES
 from helpers.datasets.layout_table import LAYOUTS, Layout, category_of, easyportrait
-from helpers.datasets.manifests import MANIFEST, read_manifest
+from helpers.datasets.manifests import MANIFEST, manifest_of, read_manifest
 from helpers.datasets.pairs import Pair
 from helpers.datasets.splits import SPLITS, Found, users_of, with_validation
-from helpers.files.folders import composed, in_words, is_photo, no_photos, walk
+from helpers.files.folders import composed, folder_of, in_words, is_photo, no_photos, walk
 from helpers.files.text import read_text, shown
 
 __all__ = [
@@ -138,11 +138,10 @@ def splits_in(folder: Path | str, truth: str = "annotations", layout: str | None
 def backgrounds_in(folder: Path | str) -> list[Path]:
     """The pictures that cutouts can be put on, sorted: those in the folder's `backgrounds/`, and below it.
 
-    In a folder with neither `backgrounds/` nor `cutouts/` nor a manifest they are all the pictures.
-    Raises FileNotFoundError if there are none.
+    In a folder with neither `backgrounds/` nor `cutouts/` nor a manifest they are all the pictures. Raises
+    FileNotFoundError if there are none.
     """
-    is_listed = Path(folder).is_file() or (Path(folder) / MANIFEST).is_file()
-    folder = Path(folder).parent if Path(folder).is_file() else Path(folder)
+    is_listed, folder = manifest_of(folder).is_file(), folder_of(folder)
     tree = _tree(folder)
     paths: Iterable[str] = [path for path in tree if _matched([LAYOUTS["cutouts"].beside], path)]
     if not paths and not is_listed and not any(_matched(LAYOUTS["cutouts"].photos, path) for path in tree):
@@ -160,7 +159,7 @@ def _find(folder: Path | str, truth: str, layout: str | None) -> tuple[str, dict
     tree = _tree(folder)
     name = layout or _recognise(folder, tree)
     if name == "manifest":
-        splits = read_manifest(folder if Path(folder).is_file() else Path(folder) / MANIFEST)
+        splits = read_manifest(manifest_of(folder))
     else:
         row = easyportrait(truth) if name == "easyportrait" else LAYOUTS[name]
         splits = with_validation(_pair_up(name, row, tree), users_of(folder))
@@ -170,7 +169,7 @@ def _find(folder: Path | str, truth: str, layout: str | None) -> tuple[str, dict
 
 
 def _recognise(folder: Path | str, tree: Tree) -> str:
-    if Path(folder).is_file() or (Path(folder) / MANIFEST).is_file():
+    if manifest_of(folder).is_file():
         return "manifest"
     pictures = [path for path, (_, names) in tree.items() if any(map(is_photo, names))]
     fitting = [name for name, layout in LAYOUTS.items() if _fits(layout, pictures, tree)]

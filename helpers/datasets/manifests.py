@@ -27,6 +27,12 @@ COLUMNS = ("image", "mask", "category", "split", "width", "height", "reading", "
 _YES_OR_NO = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
 
 
+def manifest_of(folder: Path | str) -> Path:
+    """Where the manifest of a data set is, if it has one: in its folder, or what was named in the folder's place."""
+    folder = Path(folder)
+    return folder if folder.is_file() else folder / MANIFEST
+
+
 def write_manifest(
     path: Path | str,
     splits: Mapping[str, Iterable[Pair]],

@@ -19,6 +19,7 @@ from helpers.datasets.manifests import MANIFEST, unlistable, write_manifest
 from helpers.datasets.pairs import Pair, read_remarked_pair
 from helpers.datasets.splits import lines_left_out
 from helpers.files.atomic import remove_leftovers, whole_file
+from helpers.files.folders import folder_of
 from helpers.files.parallel import in_parallel
 from helpers.files.photos import picture_size, read_photo
 from helpers.files.text import check_utf8, fault_of, first_lines
@@ -280,7 +281,7 @@ def _save(array: NDArray[np.uint8], path: Path, date: int, form: str, **options:
 
 def _copy_people(folder: Path, out: Path) -> None:
     """Copy meta.csv, which names the person of each picture, if there is one. Pictures keep their names."""
-    for path in map((folder.parent if folder.is_file() else folder).joinpath, _PEOPLE):
+    for path in map(folder_of(folder).joinpath, _PEOPLE):
         if path.is_file():
             with whole_file(out / "meta.csv") as temporary:
                 shutil.copyfile(path, temporary)

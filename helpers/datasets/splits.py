@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from helpers.datasets.pairs import Pair
 from helpers.files.csv_file import open_csv
-from helpers.files.folders import composed, is_photo, parts_below
+from helpers.files.folders import composed, folder_of, is_photo, parts_below
 from helpers.files.text import shown
 
 SPLITS = ("train", "val", "test")
@@ -74,9 +74,10 @@ def with_validation(splits: Mapping[str, Found], users: Mapping[str, str] | None
     if "train" in splits and "val" not in splits:
         train = splits["train"]
         named = [(pair, person_of(pair, users) or composed(pair.image.stem)) for pair in train.pairs]
-        if not users and len({name for _, name in named}) == 1:
+        stems = {name for _, name in named}
+        if not users and len(stems) == 1:
             named = [(pair, composed("/".join(pair.image.with_suffix("").parts[-2:]))) for pair in train.pairs]
-        elif not users and 2 * len({name for _, name in named}) <= len(named):
+        elif not users and 2 * len(stems) <= len(named):
             folders = [(pair, composed(pair.image.parent.name)) for pair in train.pairs]
             named = folders if len({name for _, name in folders}) > 1 else named
         ranked = sorted((rank_of(name), name) for name in {name for _, name in named})
@@ -103,9 +104,8 @@ def users_of(folder: Path | str) -> dict[str, str]:
     """
     users: dict[str, str] = {}
     several = set()
-    folder = Path(folder).parent if Path(folder).is_file() else Path(folder)
     for place in ("", "annotations", "meta"):
-        path = folder / place / "meta.csv"
+        path = folder_of(folder) / place / "meta.csv"
         if path.is_file():
             reader = open_csv(path)
             columns = reader.fieldnames or []

@@ -60,15 +60,15 @@ def missing_runs(
         now, then = origin_of(name, made, real, weights), stored.get((name, seed))
         if then is None:
             (heavy if _is_full(name) else light).append((name, seed))
-        elif differing := [f"{key} {then[key]!r}, now {now[key]!r}" for key in now if now[key] != then[key]]:
+            continue
+        differing = ", ".join(f"{key} {then[key]!r}, now {now[key]!r}" for key in now if now[key] != then[key])
+        fault = f"with {differing}" if differing else ""
+        if not fault and real and is_trained(name) and (name, seed) not in on_real:
+            fault = "without having been measured on real photos"
+        if fault:
             raise ValueError(
-                f"{name}, seed {seed}: stored with {', '.join(differing)}; name another file with --out, or delete the "
-                "lines of that run to measure it again"
-            )
-        elif real and is_trained(name) and (name, seed) not in on_real:
-            raise ValueError(
-                f"{name}, seed {seed}: stored without having been measured on real photos; name another file with "
-                "--out, or delete the lines of that run to measure it again"
+                f"{name}, seed {seed}: stored {fault}; name another file with --out, or delete the lines of "
+                "that run to measure it again"
             )
     return light + heavy * full
 

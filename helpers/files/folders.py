@@ -147,6 +147,23 @@ def in_words(paths: Iterable[Path]) -> str:
     )
 
 
+def folder_of(place: Path | str) -> Path:
+    """The folder at a place, or the one in which the file there lies."""
+    place = Path(place)
+    return place.parent if place.is_file() else place
+
+
+def beside(folder: Path, ending: str, advice: str) -> Path:
+    """The folder `NAME` + `ending` beside a folder.
+
+    Raises ValueError with `advice`, what to name instead, for the root of a drive, which nothing can lie beside.
+    """
+    whole = folder.resolve()
+    if not whole.name:
+        raise ValueError(f"{folder}: no folder can lie beside a whole drive; {advice}")
+    return whole.with_name(f"{whole.name}{ending}")
+
+
 def parts_below(path: Path | str, folder: Path | str) -> list[str]:
     """The parts of a file's path below a folder, without suffix, composed; its bare name if it lies elsewhere."""
     try:

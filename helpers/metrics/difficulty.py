@@ -24,7 +24,7 @@ def traits(photo: NDArray[np.uint8], true: NDArray) -> dict[str, float]:
     `framing`          how far the person's share of the picture is from a half, 0 to 0.5: a far figure or a close-up
     `hair`             half-transparent pixels (alpha .05 to .95) for each pixel of the person
     `similar colours`  minus the distance in Lab between the colours inside and outside the edge, averaged along it
-    `loose parts`    the share of the person's pixels that do not belong to the largest connected part
+    `loose parts`      the share of the person's pixels that do not belong to the largest connected part
     """
     scale = SIDE / max(true.shape)
     size = tuple(max(1, round(side * scale)) for side in true.shape[::-1])

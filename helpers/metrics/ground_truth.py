@@ -7,7 +7,7 @@ from typing import NamedTuple
 from helpers.datasets.layouts import find_splits, recognise
 from helpers.datasets.pairs import Pair
 from helpers.datasets.splits import Found
-from helpers.files.folders import find_pictures, parts_below, pictures_below
+from helpers.files.folders import find_pictures, folder_of, parts_below, pictures_below
 
 PLAIN = "plain folder"
 """The layout's name for a folder of ground truths in no known layout. Its sub-folders belong to it."""
@@ -59,7 +59,7 @@ def find_truths(folder: Path | str) -> Truths:
     if not pairs:
         why = "; ".join(left_out) or "no photo formats outside trimap/"
         raise FileNotFoundError(f"{folder}: no ground truths there ({layout}): {why}")
-    root = folder.parent if folder.is_file() else folder
+    root = folder_of(folder)
     trimaps = _trimaps(root)
     truths = [Truth(pair, _names(pair, root), trimaps.get(_trimap(pair, root))) for pair in sorted(pairs)]
     owners = Counter(name for truth in truths for name in truth.names)

@@ -50,16 +50,14 @@ def read_lines(path: Path) -> dict[str, Line]:
         return {}
     lines: dict[str, Line] = {}
     reader = open_csv(path)
-    while True:
-        try:
-            row = next(reader, None)
-            if row is None:
-                return lines
+    try:
+        for row in reader:
             values: dict[str, Any] = row | {"revision": int(row["revision"]), "stamp": row.get("stamp") or ""}
             line = Line(**values)
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise ValueError(f"{path}, line {reader.reader.line_num}: {error!r}; correct or remove the line") from error
-        lines[line.photo] = line
+            lines[line.photo] = line
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path}, line {reader.reader.line_num}: {error!r}; correct or remove the line") from error
+    return lines
 
 
 def write_lines(path: Path, lines: dict[str, Line]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from helpers.datasets.pairs import Pair
 from helpers.files.atomic import whole_file
+from helpers.files.folders import beside
 from helpers.files.text import check_utf8
 
 STATE = "mine.json"
@@ -159,10 +160,7 @@ def default_work(folder: Path) -> Path:
 
     Raises ValueError for the root of a drive, which nothing can lie beside.
     """
-    whole = folder.resolve()
-    if not whole.name:
-        raise ValueError(f"{folder}: no folder can lie beside a whole drive; name the work folder with --work DIR")
-    return whole.with_name(f"{whole.name}_mine")
+    return beside(folder, "_mine", "name the work folder with --work DIR")
 
 
 def is_default(work: Path, folder: Path) -> bool:

@@ -149,7 +149,7 @@ def _refuse_equals(found: Mapping[Source, dict[str, list[Pair]]]) -> None:
         files = frozenset(
             (os.path.abspath(p.image), os.path.abspath(p.truth)) for part in splits.values() for p in part
         )
-        if (other := seen.setdefault(files, source)) is not source:
+        if files and (other := seen.setdefault(files, source)) is not source:
             raise ValueError(
                 f"{other.folder} and {source.folder}: the same files, named twice. To show them twice as often, name "
                 "one of the two with a weight: ,weight=2"

@@ -95,7 +95,7 @@ def assemble(
 
 
 def _enough(steps: int, schedule: str) -> int:
-    """`steps`, if a schedule comes at least to half of its highest rate in them; ValueError if not.
+    """`steps`, if a schedule comes at least to half of its highest rate in them, as all do in 20; ValueError if not.
 
     Of a single step, one-cycle sees only its end: a rate of nothing, with which the run would learn nothing.
     """

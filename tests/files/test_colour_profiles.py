@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from support import add_chunks
 
 from helpers.files.colour_profiles import in_colour, in_colours_of, in_srgb
 from helpers.files.photos import open_photo
@@ -115,9 +116,7 @@ def chunk(kind, data):
 def png(path, colour=GREEN, profile=None, **chunks):
     """A PNG file of one colour with these chunks, which Pillow does not write."""
     Image.new("L" if isinstance(colour, int) else "RGB", (8, 6), colour).save(path, icc_profile=profile)
-    data = path.read_bytes()
-    path.write_bytes(data[:33] + b"".join(chunk(kind.encode(), value) for kind, value in chunks.items()) + data[33:])
-    return path
+    return add_chunks(path, **chunks)
 
 
 def gamma(value):

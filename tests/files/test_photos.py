@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin, features
+from support import add_chunks
 
 from helpers.files.photos import (
     look_inside,
@@ -21,7 +22,6 @@ from helpers.files.photos import (
     sample_portraits,
     to_rgb,
 )
-from helpers.files.png import _chunk
 
 TEAL = (10, 120, 130)
 
@@ -116,10 +116,7 @@ def test_the_transparent_colour_of_16_bits_is_that_colour(tmp_path):
     """Pillow compares colours of 8 bits with it, and so hides black where magenta is meant."""
     rows = np.array([[(255, 0, 255), (0, 0, 0), (9, 200, 0)]], np.uint8)
     assert cv2.imwrite(str(tmp_path / "whole.png"), rows[..., ::-1].astype(np.uint16) * 256)
-    data = (tmp_path / "whole.png").read_bytes()
-    chunk = _chunk(b"tRNS", struct.pack(">HHH", 0xFF00, 0, 0xFF00))
-    (tmp_path / "deep.png").write_bytes(data[:33] + chunk + data[33:])
-    shown = open_photo(tmp_path / "deep.png")
+    shown = open_photo(add_chunks(tmp_path / "whole.png", tRNS=struct.pack(">HHH", 0xFF00, 0, 0xFF00)))
     assert np.asarray(shown).tolist() == [[[255, 0, 255, 0], [0, 0, 0, 255], [9, 200, 0, 255]]]
 
 

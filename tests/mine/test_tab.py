@@ -102,7 +102,7 @@ def test_a_damaged_state_or_list_is_told_in_words(answers, project):
         answers.open_folder("photos")
 
 
-def test_a_folder_that_is_gone_is_told_by_every_button(answers, project):
+def test_a_folder_that_is_gone_is_told(answers, project):
     answers.open_folder("photos")
     project.folder.rename("elsewhere")
     with pytest.raises(gr.Error, match="photos: no such folder"):
